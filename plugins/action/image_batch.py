@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes batches ready: the camera's collection lock and its pending receipts from here, the rest on the camera."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.modules.image_batch import ARGUMENTS
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_side import CameraSideAction
+
+
+class ActionModule(CameraSideAction):
+    """See the module `image_batch`."""
+
+    tried = "make batches ready"
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        layout = Layout(given["data_dir"])
+        camera = str(task_vars["inventory_hostname"])
+        if not self._task.check_mode:
+            # The collection goes on in the tasks that follow: it is the whole run that holds the lock.
+            owner = lock.Owner.of(os.getppid(), given["purpose"])
+            in_the_way = given["purpose"] != "collect"
+            lock.take(layout.locks(), f"collection-{camera}", owner, wait=0, end=lambda held: in_the_way)
+        receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera)]
+        return {"reached": True, **self.on_camera({**given, "receipts": receipts}, task_vars)}

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes a camera record, or idle: the part on the camera by its module, the API from here."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient, CameraError
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.modules.recording import ARGUMENTS
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_side import CameraSideAction
+
+_PATIENCE = 30.0
+"""Seconds that a camera which should be recording already has to prove it, before it is restarted."""
+_LOCK_MARGIN = 60.0
+"""Seconds beyond the ready timeout that another run may hold a camera."""
+
+
+class ActionModule(CameraSideAction):
+    """See the module `recording`."""
+
+    tried = "make the camera record"
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        arguments = {name: value for name, value in given.items() if value is not None}
+        if given["state"] != "idle" and not given["experiment"]:
+            raise Error(
+                "make the camera record",
+                "no experiment is being recorded with it",
+                "Run playbooks/start.yml to begin one",
+            )
+        if self._task.check_mode:
+            return {"reached": True, **self.on_camera(arguments, task_vars)}
+        locks = Layout(given["data_dir"]).locks()
+        name = f"camera-{task_vars['inventory_hostname']}"
+        # This process does the whole step: when it is gone, the step is over and the lock void.
+        owner = lock.Owner.of(os.getpid(), given["purpose"])
+        lock.take(locks, name, owner, wait=given["ready_timeout"] + _LOCK_MARGIN)
+        try:
+            client = CameraClient(given["host"], given["port"])
+            step = self._idle if given["state"] == "idle" else self._record
+            result = step(client, arguments, task_vars)
+        finally:
+            lock.release(locks, name, owner)
+        return {"reached": True, **result, "clock_offset": client.clock_offset}
+
+    def _record(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        result = self.on_camera(arguments, task_vars)
+        timeout = float(arguments["ready_timeout"])
+        if result.get("service_age") is not None:
+            try:
+                # A service that has just been started, by systemd or by somebody, may still be starting.
+                client.detect(arguments["mode"], max(_PATIENCE, timeout - result["service_age"]))
+                return {**result, "msg": "records already"}
+            except CameraError as error:
+                if error.kind == "storage":
+                    raise
+            result = self.on_camera({**arguments, "state": "restarted"}, task_vars)
+        client.detect(arguments["mode"], timeout)
+        return {**result, "msg": f"recording; {result['msg']}"}
+
+    def _idle(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        try:
+            client.stop(10.0)
+            stopped = True
+        except CameraError:
+            # Its service is stopped instead: nothing detects without it.
+            stopped = False
+        result = self.on_camera({**arguments, "detection_stopped": stopped}, task_vars)
+        return {**result, "msg": f"idle; {result['msg']}"}

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters for the roles of this collection: what stands in the inventory, and what became of each camera."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import failure, inventory, outcome
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
+
+
+def camera_modes(cameras: Iterable[str], groups: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """Return camera to mode, for `cameras`."""
+    try:
+        return inventory.modes(cameras, groups)
+    except Error as error:
+        raise AnsibleFilterError(str(error)) from None
+
+
+def inventory_problems(
+    groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """Return what is wrong with the inventory, a line each."""
+    return inventory.problems(groups, hostvars)
+
+
+def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str = "") -> dict[str, Any]:
+    """Return what became of `cameras`: those recording, those home, failures, and the table if `asked` is given."""
+    steps = {camera: outcome.results(hostvars[camera]) for camera in cameras}
+    wrong = {camera: outcome.failure(found) for camera, found in steps.items()}
+    result: dict[str, Any] = {
+        "recording": [camera for camera, found in steps.items() if outcome.recorded(found)],
+        "home": [camera for camera, found in steps.items() if outcome.home(found)],
+        "failures": {camera: text for camera, text in wrong.items() if text},
+    }
+    if asked:
+        first = hostvars[next(iter(steps))]
+        record = first.get("wildberryeye_experiment_record") or {}
+        check = bool(first.get("ansible_check_mode"))
+        rows = [outcome.outcome(camera, found, asked, record, check) for camera, found in steps.items()]
+        result["table"] = outcome.table(rows)
+        result["failed"] = any(row.failed for row in rows)
+    return result
+
+
+def explained(result: Mapping[str, Any]) -> str:
+    """Return in one line why a task failed, and what to do."""
+    return failure.in_one_line(result)
+
+
+def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str) -> list[str]:
+    """Return the options that make rsync fetch exactly `batches`: manifests, and zips or images."""
+    options = ["--inplace", "--prune-empty-dirs"]
+    if bwlimit:
+        options.append(f"--bwlimit={bwlimit}")
+    for batch in batches:
+        path = f"/{batch['experiment']}/{batch['batch']}"
+        options.append(f"--include=/{batch['experiment']}/")
+        options.append(f"--include={path}.manifest")
+        if batch["zipped"]:
+            options.append(f"--include={path}.zip")
+        else:
+            options += [f"--include={path}/", f"--include={path}/*.jpg"]
+    return [*options, "--exclude=*"]
+
+
+class FilterModule:
+    """The filters by name."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        return {
+            "camera_modes": camera_modes,
+            "explained": explained,
+            "inventory_problems": inventory_problems,
+            "outcomes": outcomes,
+            "rsync_options": rsync_options,
+        }

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Archives: zips of JPEGs, stored as they are, with the list that `sha256sum -c` reads.
+
+Reading is hostile territory: only members whose name is an image's are ever opened, and nothing is ever
+extracted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import struct
+import zipfile
+from collections.abc import Iterable, Iterator
+from typing import IO, NamedTuple
+
+from . import durable, manifest
+from .names import is_image
+
+_CHUNK = 1 << 20
+_BROKEN = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    EOFError,
+    ValueError,
+    KeyError,
+    OverflowError,
+    struct.error,
+    FileNotFoundError,
+)
+"""What the zipfile module raises on an archive that is cut short, damaged or made to harm."""
+
+
+class Source(NamedTuple):
+    """Where an image comes from: a file, or a member of another archive."""
+
+    name: str
+    sha256: str
+    """What it must be."""
+    path: str
+    member: bool
+
+
+class Archive(NamedTuple):
+    """A public archive, in figures."""
+
+    name: str
+    images: int
+    bytes: int
+    """Of the images."""
+
+
+def intact(path: str, wanted: dict[str, str]) -> tuple[set[str], bool]:
+    """Read the archive at `path` back from the disk.
+
+    Args:
+        path: the archive.
+        wanted: name to SHA-256 of the images that it should hold.
+
+    Returns:
+        The images that it holds intact; and whether it holds them all, its list, and nothing else.
+    """
+    found: set[str] = set()
+    try:
+        with open(path, "rb") as file:
+            # What we wrote a moment ago would otherwise be read from memory, and prove nothing.
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            with zipfile.ZipFile(file) as archive:
+                members = archive.namelist()
+                for info in archive.infolist():
+                    if info.filename in wanted and _hash(archive, info) == wanted[info.filename]:
+                        found.add(info.filename)
+                expected = manifest.sums((name, wanted[name]) for name in sorted(wanted))
+                whole = (
+                    found == wanted.keys()
+                    and len(members) == len(wanted) + 1
+                    and manifest.MEMBER in members
+                    and archive.getinfo(manifest.MEMBER).file_size == len(expected)
+                    and archive.read(manifest.MEMBER) == expected
+                )
+                return found, whole
+    except _BROKEN:
+        return found, False
+
+
+def write(path: str, sources: Iterable[Source]) -> dict[str, str]:
+    """Write an archive of those `sources` that are what they must be.
+
+    Args:
+        path: the archive; it has this name only once it is complete and on the disk.
+        sources: sorted by name, each name once.
+
+    Returns:
+        Name to SHA-256 of the images in it. An image that is missing or not what it must be is left out.
+    """
+    written: dict[str, str] = {}
+    with durable.replacing(path) as file, contextlib.ExitStack() as opened:
+        archives: dict[str, zipfile.ZipFile] = {}
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for source in sources:
+                # Checked before it is copied: what is once in a zip cannot be taken out again.
+                with contextlib.suppress(*_BROKEN):
+                    content, info = _read(source, archives, opened)
+                    if hashlib.sha256(content).hexdigest() == source.sha256:
+                        archive.writestr(info, content)
+                        written[source.name] = source.sha256
+            archive.writestr(manifest.MEMBER, manifest.sums(iter(written.items())))
+    return written
+
+
+def contents(path: str) -> dict[str, str]:
+    """Return name to SHA-256 of the images in the archive at `path`, from its own list."""
+    with zipfile.ZipFile(path) as archive:
+        return manifest.read_sums(archive.read(manifest.MEMBER))
+
+
+def figures(path: str) -> Archive:
+    """Return the archive at `path` in figures."""
+    with zipfile.ZipFile(path) as archive:
+        sizes = [info.file_size for info in archive.infolist() if is_image(info.filename)]
+    return Archive(os.path.basename(path), len(sizes), sum(sizes))
+
+
+def _read(
+    source: Source, archives: dict[str, zipfile.ZipFile], opened: contextlib.ExitStack
+) -> tuple[bytes, zipfile.ZipInfo]:
+    if not source.member:
+        with open(os.open(source.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
+            info = zipfile.ZipInfo.from_file(source.path, source.name, strict_timestamps=False)
+            return file.read(), info
+    if source.path not in archives:
+        archives[source.path] = opened.enter_context(zipfile.ZipFile(source.path))
+    archive = archives[source.path]
+    info = archive.getinfo(source.name)
+    copy = zipfile.ZipInfo(info.filename, info.date_time)
+    copy.external_attr = 0o644 << 16
+    return archive.read(info), copy
+
+
+def _hash(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
+    if info.compress_type != zipfile.ZIP_STORED:
+        return None
+    sha256 = hashlib.sha256()
+    try:
+        with archive.open(info) as member:
+            for chunk in _chunks(member):
+                sha256.update(chunk)
+    except _BROKEN:
+        return None
+    return sha256.hexdigest()
+
+
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk

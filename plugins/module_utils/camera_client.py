@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The camera's HTTP API, as a client that trusts no answer.
+
+Each request has a time limit, follows no redirect and reads a bounded body. An answer that is not what
+the API promises is an error like silence is; `CameraError.kind` tells them apart.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from .errors import Error
+from .names import is_image
+
+try:
+    import requests
+except ImportError:  # pragma: no cover
+    # The module says so in its own words; nothing here is called then.
+    requests = None  # type: ignore[assignment]
+
+_LARGEST_ANSWER = 64 * 1024
+_PAUSE = 0.25
+_BASELINE_AFTER = 2.0
+"""Seconds that the motion detection must have run before a baseline is worth taking."""
+_LOST_PICTURES = 3
+"""Pictures named but not stored after which the card is to blame."""
+
+
+class CameraError(Error):
+    """A request that failed.
+
+    Args:
+        kind: ``refused`` (nothing listens), ``unreachable`` (no connection), ``timeout`` (connected,
+            no answer), ``answer`` (not what the API promises), ``storage`` (a picture was taken and not stored).
+    """
+
+    def __init__(self, kind: str, tried: str, came_back: str, advice: str = "") -> None:
+        self.kind = kind
+        super().__init__(tried, came_back, advice)
+
+
+_ADVICE = {
+    "refused": "Its service is not running: look at 'systemctl status wildberryeye' there",
+    "unreachable": "Check its power and the Wi-Fi, and ansible_host in the inventory",
+    "timeout": "It is wedged or still starting: restart it with playbooks/restart.yml",
+    "answer": "Check wildberryeye_api_port, and that this is a WildBerryEye camera",
+    "storage": "Its card is full, read-only or broken: run playbooks/collect.yml, or replace the card",
+}
+
+
+class CameraClient:
+    """One camera's API.
+
+    Args:
+        host: address or name, IPv6 without brackets.
+        port: TCP port.
+        clock: returns seconds, monotonic.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._clock = clock
+        self._sleep = sleep
+        self._session = requests.Session()
+        # The camera is next door: no proxy of the environment is asked.
+        self._session.trust_env = False
+        self.clock_offset: float | None = None
+        """Seconds that the camera's clock is ahead of ours, to 1 s; from its last answer."""
+
+    def capture(self, timeout: float) -> str:
+        """Take a picture; return its name, which says nothing yet about its being stored."""
+        name = self._post("/api/capture", timeout).get("filename")
+        if not isinstance(name, str) or not is_image(name):
+            raise self._error("answer", "/api/capture", f"it named {str(name)[:80]!r}, which is no image")
+        return name
+
+    def start(self, timeout: float) -> None:
+        """Start detection."""
+        self._expect("/api/start", "running", True, timeout)
+
+    def stop(self, timeout: float) -> None:
+        """Stop detection."""
+        self._expect("/api/stop", "running", False, timeout)
+
+    def set_baseline(self, timeout: float) -> None:
+        """Set the reference that a motion camera compares with."""
+        self._expect("/api/set-baseline", "baseline", True, timeout)
+
+    def stored(self, name: str, timeout: float) -> bool:
+        """Tell whether the picture `name` exists and is not empty."""
+        path = f"/frontend/images/{name}"
+        status, headers, _ = self._request("HEAD", path, timeout)
+        if status == 404:
+            return False
+        if status != 200:
+            raise self._error("answer", path, f"HTTP status {status}")
+        return int(headers.get("Content-Length") or 0) > 0
+
+    def wait_ready(self, timeout: float) -> str:
+        """Wait until the camera takes a picture and stores it.
+
+        One capture at a time, each with all the time that is left: a capture that is given up leaks a
+        thread in the camera, which may store its picture much later.
+
+        Args:
+            timeout: seconds.
+
+        Returns:
+            The picture's name.
+
+        Raises:
+            CameraError: the last one, if no picture was stored in time.
+        """
+        deadline = self._clock() + timeout
+        lost = 0
+        while True:
+            try:
+                name = self.capture(max(1.0, deadline - self._clock()))
+                if self.stored(name, max(1.0, min(15.0, deadline - self._clock()))):
+                    return name
+                lost += 1
+                error = self._error("storage", "/api/capture", f"it named {name}, and no such file exists")
+                if lost == _LOST_PICTURES:
+                    raise error
+            except CameraError as caught:
+                if caught.kind == "storage" or self._clock() + _PAUSE >= deadline:
+                    raise _after(caught, timeout) from None
+            self._sleep(_PAUSE)
+
+    def detect(self, mode: str, timeout: float) -> str:
+        """Make the camera detect: wait until it is ready, start detection, set a motion camera's baseline.
+
+        Args:
+            mode: ``object`` or ``motion``.
+            timeout: seconds until it must be ready.
+
+        Returns:
+            The name of the picture that proved it ready.
+        """
+        picture = self.wait_ready(timeout)
+        self.start(15.0)
+        if mode == "motion":
+            self._sleep(_BASELINE_AFTER)
+            self.set_baseline(15.0)
+        return picture
+
+    def _expect(self, path: str, field: str, value: bool, timeout: float) -> None:
+        answer = self._post(path, timeout)
+        if answer.get(field) is not value:
+            raise self._error("answer", path, f"it answered {json.dumps(answer)[:80]}")
+
+    def _post(self, path: str, timeout: float) -> dict[str, Any]:
+        status, headers, body = self._request("POST", path, timeout)
+        if status != 200:
+            raise self._error("answer", path, f"HTTP status {status}")
+        # Answers with a file bear two dates; these bear one.
+        self._note_clock(headers.get("Date"))
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise self._error("answer", path, f"not JSON: {body[:60]!r}")
+        return answer
+
+    def _request(self, method: str, path: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
+        deadline = self._clock() + timeout
+        try:
+            with self._session.request(
+                method,
+                self._base + path,
+                timeout=(min(10.0, timeout), timeout),
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                body = b""
+                for chunk in response.iter_content(8192):
+                    body += chunk
+                    if len(body) > _LARGEST_ANSWER:
+                        raise self._error("answer", path, f"more than {_LARGEST_ANSWER // 1024} KB")
+                    if self._clock() > deadline:
+                        raise self._error("timeout", path, f"no end of the answer within {timeout:.0f} s")
+                return response.status_code, dict(response.headers), body
+        except requests.exceptions.ConnectTimeout:
+            raise self._error("unreachable", path, "no connection within 10 s") from None
+        except requests.exceptions.ReadTimeout:
+            raise self._error("timeout", path, f"no answer within {timeout:.0f} s") from None
+        except requests.exceptions.RequestException as error:
+            raise self._broken(path, error) from None
+
+    def _broken(self, path: str, error: Exception) -> CameraError:
+        text = str(error)
+        for sign, kind, said in (
+            ("Connection refused", "refused", "connection refused"),
+            ("No route to host", "unreachable", "no route to host"),
+            ("Network is unreachable", "unreachable", "network is unreachable"),
+            ("resolve", "unreachable", "its name is not known"),
+            ("Read timed out", "timeout", "the answer stopped"),
+        ):
+            if sign in text:
+                return self._error(kind, path, said)
+        # A service that is stopped in mid-answer resets its connections.
+        return self._error("refused", path, "the connection was closed without an answer")
+
+    def _note_clock(self, date: str | None) -> None:
+        try:
+            self.clock_offset = parsedate_to_datetime(date or "").timestamp() - time.time()
+        except (TypeError, ValueError, OverflowError):
+            self.clock_offset = None
+
+    def _error(self, kind: str, path: str, came_back: str) -> CameraError:
+        return CameraError(kind, f"{self._base}{path}", came_back, _ADVICE[kind])
+
+
+def _after(error: CameraError, timeout: float) -> CameraError:
+    if error.kind == "storage":
+        return error
+    return CameraError(
+        error.kind, f"wait {timeout:.0f} s for a picture ({error.tried})", error.came_back, error.advice
+    )

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What lies on a camera's card, and setting it aside. Runs on the camera: standard library only.
+
+    <image_dir>/object_….jpg                                      loose: written by the camera
+    <image_dir>/.wildberryeye/recording                           the label: whose images the loose ones are
+    <image_dir>/.wildberryeye/<experiment>/<batch>/               set aside, out of the camera's reach
+    <image_dir>/.wildberryeye/<experiment>/<batch>.manifest       what lies in it; from then on it is frozen
+    <image_dir>/.wildberryeye/<experiment>/<batch>.zip            all of it, where there was room
+
+The label is written while the camera's service is stopped, together with setting aside what lay there
+before. So whatever happens to the orchestrator, each image lies under the experiment that it was taken
+for: no clock and no variable has a say in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+import time
+from typing import NamedTuple
+
+from . import durable
+from .errors import Error
+from .names import UNCLAIMED, is_batch, is_experiment, is_image
+
+_STABLE_AFTER = 60.0
+"""Seconds between a file's last change and the newest image's after which it counts as finished."""
+
+
+class Batch(NamedTuple):
+    """A batch on the card."""
+
+    experiment: str
+    name: str
+    path: str
+    """The directory of its images; manifest and zip lie beside it."""
+
+    @property
+    def manifest(self) -> str:
+        return f"{self.path}.manifest"
+
+    @property
+    def zip(self) -> str:
+        return f"{self.path}.zip"
+
+
+class Loose(NamedTuple):
+    """What lies directly in the image directory."""
+
+    images: list[str]
+    foreign: list[str]
+    """What is not an image: other names, links, directories. Left alone."""
+
+
+class SetAside(NamedTuple):
+    """What setting aside came to."""
+
+    experiment: str
+    images: int
+
+
+class Card:
+    """The image directory of one camera.
+
+    Args:
+        image_dir: the directory that the camera's service writes into.
+    """
+
+    def __init__(self, image_dir: str) -> None:
+        self.image_dir = image_dir
+        self.root = os.path.join(image_dir, ".wildberryeye")
+        self._label = os.path.join(self.root, "recording")
+
+    def exists(self) -> bool:
+        """Tell whether the image directory is there."""
+        return os.path.isdir(self.image_dir)
+
+    def wait_for(self, timeout: float) -> None:
+        """Wait until the image directory is there, at most `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        while not self.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+
+    def check(self) -> None:
+        """Raise `Error` unless the image directory is there."""
+        if not self.exists():
+            raise Error(
+                f"open the image directory {self.image_dir}",
+                "no such directory",
+                "Start the camera's service once, or correct wildberryeye_image_dir",
+            )
+        if os.path.islink(self.root):
+            raise Error(f"open {self.root}", "it is a link", "Remove the link: nothing of ours makes one")
+
+    def label(self) -> str | None:
+        """Return the experiment that the loose images belong to, or None where the card does not say."""
+        try:
+            with open(self._label, "rb") as file:
+                name = file.read(256).decode("ascii", "replace").strip()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return name if is_experiment(name) else None
+
+    def write_label(self, experiment: str) -> None:
+        """Say that what is recorded from now on belongs to `experiment`."""
+        durable.make_directories(self.root)
+        with durable.replacing(self._label) as file:
+            file.write(experiment.encode() + b"\n")
+
+    def clear_label(self) -> bool:
+        """Say that no experiment is being recorded; tell whether one was."""
+        removed = durable.remove(self._label)
+        self.tidy()
+        return removed
+
+    def loose(self) -> Loose:
+        """List what lies directly in the image directory."""
+        images, foreign = [], []
+        with os.scandir(self.image_dir) as listing:
+            for item in listing:
+                if is_image(item.name) and item.is_file(follow_symlinks=False):
+                    images.append(item.name)
+                elif item.name != ".wildberryeye":
+                    foreign.append(item.name)
+        return Loose(images, sorted(foreign))
+
+    def stable(self, images: list[str]) -> list[str]:
+        """Return those of `images` that the camera has finished, never the newest.
+
+        The camera writes in place, and answers 500 when its newest image vanishes. Its clock may be
+        wrong, so ages are measured against the newest image.
+        """
+        changed = []
+        for name in images:
+            with contextlib.suppress(FileNotFoundError):
+                changed.append((os.lstat(os.path.join(self.image_dir, name)).st_mtime, name))
+        changed.sort()
+        if not changed:
+            return []
+        newest = changed.pop()[0]
+        return [
+            name
+            for mtime, name in changed
+            if mtime < newest - _STABLE_AFTER or ends_as_jpeg(os.path.join(self.image_dir, name))
+        ]
+
+    def set_aside(self, images: list[str], fallback: str) -> SetAside:
+        """Rename `images` into a new batch of the experiment on the label.
+
+        Args:
+            images: names of loose images; one that has vanished meanwhile is passed over.
+            fallback: the experiment that they belong to where the card bears no label.
+        """
+        experiment = self.label() or fallback
+        if not images:
+            return SetAside(experiment, 0)
+        batch = self._new_batch(experiment)
+        moved = 0
+        for name in images:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(os.path.join(self.image_dir, name), os.path.join(batch, name))
+                moved += 1
+        durable.sync_directory(batch)
+        durable.sync_directory(self.image_dir)
+        return SetAside(experiment, moved)
+
+    def batches(self) -> list[Batch]:
+        """List all batches on the card, in order of experiment and age."""
+        found = set()
+        for experiment in self._subdirectories(self.root):
+            if not is_experiment(experiment):
+                continue
+            directory = os.path.join(self.root, experiment)
+            for name in os.listdir(directory):
+                batch, dot, suffix = name.partition(".")
+                if is_batch(batch) and (not dot or suffix in ("manifest", "zip")):
+                    found.add(Batch(experiment, batch, os.path.join(directory, batch)))
+        return sorted(found)
+
+    def images_of(self, batch: Batch) -> list[str]:
+        """List the images of a batch, sorted: regular files with an image's name."""
+        try:
+            with os.scandir(batch.path) as listing:
+                return sorted(
+                    item.name
+                    for item in listing
+                    if is_image(item.name) and item.is_file(follow_symlinks=False)
+                )
+        except FileNotFoundError:
+            return []
+
+    def renew(self, batch: Batch) -> bool:
+        """Give what is left of a batch a new name, so that the next manifest is another batch's.
+
+        Returns:
+            Whether anything was left.
+        """
+        with contextlib.suppress(OSError):
+            os.rmdir(batch.path)
+        if not os.path.isdir(batch.path):
+            return False
+        renewed = self._new_batch(batch.experiment)
+        os.rename(batch.path, renewed)
+        durable.sync_directory(os.path.dirname(batch.path))
+        return True
+
+    def tidy(self) -> None:
+        """Remove our own directories and unfinished files, as far as they hold nothing."""
+        for experiment in self._subdirectories(self.root):
+            directory = os.path.join(self.root, experiment)
+            for name in os.listdir(directory):
+                path = os.path.join(directory, name)
+                if is_batch(name.partition(".")[0]) and name.endswith(".tmp"):
+                    durable.remove(path)
+                elif is_batch(name):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(path)
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+        with contextlib.suppress(FileNotFoundError):
+            durable.remove(f"{self._label}.tmp")
+        with contextlib.suppress(OSError):
+            os.rmdir(self.root)
+
+    def free(self) -> int:
+        """Return the free space of the card in bytes."""
+        space = os.statvfs(self.image_dir)
+        return space.f_bavail * space.f_frsize
+
+    def _new_batch(self, experiment: str) -> str:
+        directory = os.path.join(self.root, experiment)
+        durable.make_directories(directory)
+        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
+        path = os.path.join(directory, name)
+        os.mkdir(path, 0o755)
+        durable.sync_directory(directory)
+        return path
+
+    @staticmethod
+    def _subdirectories(path: str) -> list[str]:
+        try:
+            with os.scandir(path) as listing:
+                return sorted(item.name for item in listing if item.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+
+def ends_as_jpeg(path: str) -> bool:
+    """Tell whether the file ends in FF D9, as a JPEG that was written to its end does."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return False
+            file.seek(-2, os.SEEK_END)
+            return file.read(2) == b"\xff\xd9"
+    except OSError:
+        return False
+
+
+__all__ = ["UNCLAIMED", "Batch", "Card", "Loose", "SetAside", "ends_as_jpeg"]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From parts to the one archive that people open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from . import archive, durable
+from .archive import Source
+from .errors import Error
+from .layout import Layout
+
+
+def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
+    """Merge a camera's parts into a public archive that is not there yet.
+
+    What a public archive holds already is dropped: a merge that was killed half-way, or a batch that came
+    twice, archives nothing twice. A name that stands for two different images goes into an archive of its
+    own. No public archive is ever written to.
+
+    Args:
+        layout: the data directory.
+        experiment: an experiment that is not being recorded by this camera any more.
+        camera: whose parts.
+
+    Returns:
+        Paths of the archives that were made.
+
+    Raises:
+        Error: if a part or the merged archive does not hold what it should; the parts stay.
+        OSError: if there is no room or no right to write.
+    """
+    made = []
+    while parts := _parts(layout, experiment, camera):
+        public = layout.archives(experiment, camera)
+        held = {pair for path in public for pair in archive.contents(path).items()}
+        images: dict[str, Source] = {}
+        merged = []
+        for path in parts:
+            found = {
+                name: Source(name, sha256, path, member=True)
+                for name, sha256 in archive.contents(path).items()
+                if (name, sha256) not in held
+            }
+            if all(images.get(name, source).sha256 == source.sha256 for name, source in found.items()):
+                images.update(found)
+                merged.append(path)
+        target = _free(layout, experiment, camera, len(public) + 1)
+        if len(merged) == 1 and len(images) == len(archive.contents(merged[0])):
+            durable.publish(merged[0], target)
+            made.append(target)
+        elif images:
+            _write(target, images)
+            made.append(target)
+        for path in merged:
+            durable.remove(path)
+    _sweep(layout, experiment, camera)
+    return made
+
+
+def _free(layout: Layout, experiment: str, camera: str, number: int) -> str:
+    """Return the first path of an archive from part `number` on that nothing bears."""
+    while os.path.lexists(target := layout.archive(experiment, camera, number)):
+        number += 1
+    return target
+
+
+def _write(target: str, images: dict[str, Source]) -> None:
+    # A hidden name until it has been read back: what is public is proven.
+    hidden = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}")
+    wanted = {name: images[name].sha256 for name in sorted(images)}
+    written = archive.write(hidden, (images[name] for name in sorted(images)))
+    _, whole = archive.intact(hidden, wanted)
+    if written != wanted or not whole:
+        durable.remove(hidden)
+        raise Error(
+            f"merge the parts of {os.path.basename(target)}",
+            f"{len(wanted) - len(written)} images of the parts are not what they were",
+            "The orchestrator's disk may be failing; the parts are left as they are",
+        )
+    durable.publish(hidden, target)
+
+
+def _parts(layout: Layout, experiment: str, camera: str) -> list[str]:
+    directory = layout.parts(experiment, camera)
+    try:
+        names = sorted(os.listdir(directory))
+    except FileNotFoundError:
+        return []
+    return [os.path.join(directory, name) for name in names if name.endswith(".zip")]
+
+
+def _sweep(layout: Layout, experiment: str, camera: str) -> None:
+    """Remove what a run that was killed left unfinished."""
+    parts = layout.parts(experiment, camera)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(parts):
+            if name.endswith(".zip.tmp"):
+                durable.remove(os.path.join(parts, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(parts)
+    directory = layout.camera(experiment, camera)
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(directory):
+            if name.startswith(f".{camera}_") and name.endswith((".zip", ".zip.tmp")):
+                durable.remove(os.path.join(directory, name))

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what ssh, sudo, rsync and Ansible say to one line with what to do."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import one_line
+
+_KNOWN = (
+    (r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No .* host key is known", "its host key is not the one that is known", "If it was reinstalled, remove the old key with 'ssh-keygen -R ADDRESS' and log in once by hand; if not, somebody else answers at its address"),
+    (r"Permission denied \(|Too many authentication failures|Permission denied, please try again", "SSH refused user or key", "Check ansible_user and ansible_ssh_private_key_file, and that 'ssh-copy-id' was run"),
+    (r"no such identity|Load key .*: (?:No such file|invalid format|error in libcrypto)", "the SSH key cannot be read", "Check ansible_ssh_private_key_file"),
+    (r"sudo: a password is required|Missing sudo password|is not in the sudoers|sudo: .*command not found|not allowed to execute", "sudo asks for a password or is not allowed", "Let that user use sudo without a password on the camera"),
+    (r"Could not resolve hostname|Name or service not known", "its name is not known", "Check ansible_host in the inventory"),
+    (r"Connection refused", "SSH connection refused", "Check ansible_host and ansible_port, and that SSH is enabled there"),
+    (r"Connection timed out|Operation timed out|No route to host|Network is unreachable|Timeout, server .* not responding|Connection closed|Connection reset|Broken pipe|banner exchange|connection unexpectedly closed|UNREACHABLE", "unreachable by SSH", "Check its power and the Wi-Fi; run it again when the camera is back: nothing is lost"),
+    (r"timeout in data send/receive|timeout waiting for daemon", "the transfer stalled", "Run it again: it goes on where it was"),
+    (r"rsync: (?:command )?not found|rsync: No such file", "rsync is not installed on the camera", "Run 'sudo apt install rsync' there"),
+    (r"No space left on device", "no space left on the device", "Free some space there and run it again: nothing is lost"),
+    (r"/python3?: (?:not found|No such file)|interpreter .*(?:not found|was not found)|python3?: command not found", "Python is not installed on the camera", "Run 'sudo apt install python3' there, or correct ansible_python_interpreter"),
+)
+
+
+def explain(text: str) -> str:
+    """Return what happened and what to do, in one line.
+
+    Args:
+        text: what was said, of any length and form.
+    """
+    for pattern, happened, advice in _KNOWN:
+        match = re.search(pattern, text, re.IGNORECASE)
+        if match:
+            return f"{happened} ({_line_of(text, match.start())}). {advice}"
+    return one_line(text) or "it failed without a word: run it again with -v"
+
+
+def in_one_line(result: Mapping[str, Any]) -> str:
+    """Return why a task failed and what to do, from its result, in one line."""
+    said = words(result)
+    # What comes from our own modules and actions says so already.
+    return one_line(said) if {"reached", "receipts"} & result.keys() else explain(said)
+
+
+def words(result: Mapping[str, Any]) -> str:
+    """Return the words of a failed result that tell most."""
+    said = str(result.get("msg") or "")
+    more = str(result.get("module_stderr") or result.get("stderr") or "")
+    if more and (not said or "MODULE FAILURE" in said or "No start of json char" in said or "non-zero" in said):
+        return f"{more}\n{said}"
+    return said or more
+
+
+def _line_of(text: str, position: int) -> str:
+    """Return the line of `text` around `position`, without what ssh puts before it."""
+    start = text.rfind("\n", 0, position) + 1
+    end = text.find("\n", position)
+    line = one_line(text[start : end if end >= 0 else None], 160)
+    return re.sub(r"^.*?(?:via ssh: )+", "", line)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The edge between Ansible and the rest: runs a module's work and turns its errors into one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from . import errors
+
+
+def finish(module: AnsibleModule, tried: str, work: Callable[[], dict[str, Any]]) -> None:
+    """Run `work` and end the module with what it returns, or with the error that it raised.
+
+    Args:
+        module: the module.
+        tried: what `work` does, for errors of the operating system, e.g. ``set images aside``.
+        work: returns the module's result.
+    """
+    try:
+        result = work()
+    except errors.Error as error:
+        module.fail_json(msg=str(error))
+    except OSError as error:
+        module.fail_json(msg=str(errors.from_os_error(tried, error)))
+    module.exit_json(**result)
+
+
+def images(count: int) -> str:
+    """Return ``1 image`` or ``412 images``."""
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def megabytes(count: int) -> str:
+    """Return bytes as people read them, e.g. ``80.1 MB``."""
+    return f"{count / 1e6:.1f} MB"

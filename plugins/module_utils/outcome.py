@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What became of each camera, from the results that the roles left, and the table that a person reads last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .failure import in_one_line
+
+
+class Outcome(NamedTuple):
+    """What became of one camera."""
+
+    camera: str
+    words: str
+    """``recording``, ``home``, ``collected``, or what it is not."""
+    images: int
+    bytes: int
+    next: str
+    """What a person should look at or do."""
+    failed: bool
+
+
+def results(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the results that the roles left in a host's variables; {} where a step did not run."""
+    steps = ("recording", "batch", "fetch", "receipt", "cleanup")
+    result: dict[str, Any] = {step: found.get(f"wildberryeye_{step}_result") or {} for step in steps}
+    result["failure"] = found.get("wildberryeye_collection_failure") or ""
+    return result
+
+
+def recorded(steps: Mapping[str, Any]) -> bool:
+    """Tell whether the camera was brought into the state asked for, as far as it was asked."""
+    return bool(steps["recording"]) and not steps["recording"].get("failed")
+
+
+def home(steps: Mapping[str, Any]) -> bool:
+    """Tell whether all that was set aside on the camera is home and gone from its card."""
+    if steps["recording"].get("failed") or steps["failure"]:
+        return False
+    if not steps["batch"] or steps["batch"].get("skipped"):
+        return steps["recording"].get("waiting") == 0
+    if not steps["batch"].get("batches"):
+        return True
+    return steps["cleanup"].get("left") == 0
+
+
+def failure(steps: Mapping[str, Any]) -> str:
+    """Return what went wrong, in one line; empty if nothing did."""
+    lines = []
+    if steps["recording"].get("failed"):
+        lines.append(in_one_line(steps["recording"]))
+    if steps["failure"] and steps["failure"] not in lines:
+        lines.append(str(steps["failure"]))
+    unreadable = steps["batch"].get("unreadable")
+    if unreadable:
+        lines.append(f"the card does not give back {', '.join(unreadable[:3])}. Copy the card and replace it")
+    elif not lines and steps["cleanup"].get("left"):
+        lines.append("some images changed while they were carried. They are safe on the card: run collect.yml again")
+    return "; ".join(lines)
+
+
+def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[str, Any], check: bool) -> Outcome:
+    """Return what became of `camera`.
+
+    Args:
+        camera: its name.
+        steps: its results, see `results`.
+        asked: ``start``, ``stop``, ``restart`` or ``collect``.
+        record: what the module `experiment` returned last.
+        check: whether nothing was to be done.
+    """
+    wrong = failure(steps)
+    images, size = int(steps["receipt"].get("images") or 0), int(steps["receipt"].get("bytes") or 0)
+    note = _note(steps)
+    if check:
+        images = int(steps["batch"].get("images") or steps["recording"].get("set_aside") or 0)
+        said = "check failed" if wrong else "would be " + {"stop": "home", "collect": "collected"}.get(asked, "recording")
+        return Outcome(camera, said, images, size, wrong or note, bool(wrong))
+    if asked in ("start", "restart"):
+        said = "recording" if recorded(steps) else "not recording"
+        if recorded(steps) and wrong:
+            said += ", not collected"
+        return Outcome(camera, said, images, size, wrong or note, bool(wrong))
+    if asked == "collect":
+        return Outcome(camera, "not collected" if wrong else "collected", images, size, wrong or note, bool(wrong))
+    entry = record.get("cameras", {}).get(camera, {})
+    archives = entry.get("archives") or []
+    if entry.get("state") == "given_up":
+        return Outcome(camera, "given up", images, size, "", False)
+    if wrong or not home(steps):
+        return Outcome(camera, "not home", images, size, wrong or "run stop.yml again", True)
+    if entry.get("state") == "home":
+        images = sum(archive["images"] for archive in archives)
+        size = sum(archive["bytes"] for archive in archives)
+    paths = [
+        os.path.join(record["data_dir"], record["id"], camera, archive["name"]) for archive in archives
+    ]
+    return Outcome(camera, "home", images, size, note or ", ".join(paths), False)
+
+
+def table(outcomes: list[Outcome]) -> str:
+    """Return the table that a person reads last."""
+    rows = [("camera", "outcome", "images", "bytes", "next")]
+    rows += [(o.camera, o.words, str(o.images), _size(o.bytes), o.next) for o in outcomes]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    lines = []
+    for camera, said, images, size, text in rows:
+        line = f"{camera:<{widths[0]}}  {said:<{widths[1]}}  {images:>{widths[2]}}  {size:>{widths[3]}}  {text}"
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def _note(steps: Mapping[str, Any]) -> str:
+    notes = []
+    not_whole = steps["receipt"].get("not_whole")
+    if not_whole:
+        notes.append(f"{len(not_whole)} of the images half-written, such as {not_whole[0]}")
+    if steps["batch"].get("fell_back"):
+        notes.append("no room on its card for a zip, fetched as files")
+    foreign = steps["batch"].get("foreign") or steps["recording"].get("foreign")
+    if foreign:
+        notes.append(f"{len(foreign)} things that are no images left on its card, such as {foreign[0]}")
+    offset = steps["recording"].get("clock_offset")
+    if offset is not None and abs(offset) >= 2:
+        notes.append(f"its clock is {abs(offset):.0f} s {'ahead' if offset > 0 else 'behind'}")
+    return "; ".join(notes)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"

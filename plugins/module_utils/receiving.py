@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what arrived to a receipt: the archive is made or taken over, read back from the disk, and receipted."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from . import archive, durable, events, manifest
+from .errors import Error
+from .layout import Layout
+from .manifest import Manifest
+from .receipt import Receipt
+
+
+class Received(NamedTuple):
+    """What became of one batch."""
+
+    receipt: Receipt
+    images: int
+    """Proven to be in the archive."""
+    bytes: int
+    flagged: list[str]
+    """Proven, and not whole: they do not end as a JPEG does."""
+    fresh: bool
+    """Whether the receipt was written now, or was there already."""
+
+
+def pending(layout: Layout, camera: str) -> list[Receipt]:
+    """Return the receipts of batches that may still lie on the camera: their leftovers have not been removed."""
+    found = []
+    for experiment, batch in manifest.batches_below(layout.incoming(camera)):
+        known = _written(layout, experiment, camera, batch)
+        if known is not None:
+            found.append(known)
+    return found
+
+
+def receive(layout: Layout, camera: str, experiment: str, batch: str) -> Received:
+    """Prove what arrived of one batch, and write its receipt.
+
+    Args:
+        layout: the data directory.
+        camera: whose batch it is.
+        experiment: what it belongs to.
+        batch: its name; ``<incoming>/<experiment>/<batch>.manifest`` has arrived, and beside it the zip
+            or the images.
+
+    Raises:
+        Error: if the manifest is unsound.
+        OSError: if the archive or the receipt cannot be written; nothing is licensed then.
+    """
+    arrived = os.path.join(layout.incoming(camera), experiment, batch)
+    listed = manifest.load(f"{arrived}.manifest", experiment, batch)
+    known = _written(layout, experiment, camera, batch)
+    if known is not None and known.manifest_sha256 == listed.sha256:
+        return _received(known, listed, fresh=False)
+    part = os.path.join(layout.parts(experiment, camera), f"{batch}.zip")
+    durable.make_directories(os.path.dirname(part))
+    proven = _archive(listed, arrived, part)
+    receipt = Receipt(experiment, batch, listed.sha256, sorted(listed.entries.keys() - proven))
+    received = _received(receipt, listed, fresh=True)
+    if proven or not listed.entries:
+        _write(layout, camera, received)
+        events.append(
+            layout.events(experiment),
+            "receipt",
+            camera,
+            batch=batch,
+            images=received.images,
+            bytes=received.bytes,
+            unproven=receipt.unproven,
+            not_whole=received.flagged,
+        )
+    # What is proven lies in the archive; what is not has to come again, from the card.
+    durable.remove(f"{arrived}.zip")
+    shutil.rmtree(arrived, ignore_errors=True)
+    return received
+
+
+def forget_incoming(layout: Layout, camera: str) -> None:
+    """Remove what is left of a camera's batches that are home and gone from its card."""
+    shutil.rmtree(layout.incoming(camera), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        os.rmdir(os.path.dirname(layout.incoming(camera)))
+
+
+def totals(layout: Layout, experiment: str, camera: str) -> tuple[int, int]:
+    """Return images and bytes that the receipts of a camera prove."""
+    images = size = 0
+    directory = os.path.dirname(layout.receipt(experiment, camera, "x"))
+    for name in _json_names(directory):
+        content = _json(os.path.join(directory, name))
+        images += int(content.get("images") or 0)
+        size += int(content.get("bytes") or 0)
+    return images, size
+
+
+def write_empty(layout: Layout, experiment: str, camera: str) -> None:
+    """Write the receipt of a camera that had nothing: an empty day is not a missing day."""
+    path = layout.receipt(experiment, camera, "empty")
+    if not _json_names(os.path.dirname(path)):
+        durable.make_directories(os.path.dirname(path))
+        _dump(path, {"experiment": experiment, "camera": camera, "images": 0, "bytes": 0, "at": events.now()})
+
+
+def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
+    """Make the part archive of a batch; return the images that it holds intact."""
+    wanted = {entry.name: entry.sha256 for entry in listed.entries.values()}
+    if not wanted:
+        return set()
+    found, whole = archive.intact(part, wanted)
+    if whole:
+        # Killed between archive and receipt: it is here, and only has to be receipted.
+        return found
+    found, whole = archive.intact(f"{arrived}.zip", wanted)
+    if whole:
+        with open(f"{arrived}.zip", "rb") as file:
+            os.fsync(file.fileno())
+        durable.publish(f"{arrived}.zip", part)
+        return found
+    zipped = os.path.exists(f"{arrived}.zip")
+    sources = [
+        archive.Source(
+            name, wanted[name], f"{arrived}.zip" if zipped else os.path.join(arrived, name), member=zipped
+        )
+        for name in sorted(found if zipped else wanted)
+    ]
+    written = archive.write(part, sources) if sources else {}
+    if not written:
+        durable.remove(part)
+        return set()
+    proven, whole = archive.intact(part, written)
+    if not whole:
+        durable.remove(part)
+        raise Error(
+            f"read {part} back",
+            f"{len(written) - len(proven)} of its images are not what was written",
+            "The orchestrator's disk may be failing; nothing was deleted on the camera",
+        )
+    return proven
+
+
+def _received(receipt: Receipt, listed: Manifest, fresh: bool) -> Received:
+    proven = [entry for name, entry in listed.entries.items() if name not in set(receipt.unproven)]
+    return Received(
+        receipt,
+        len(proven),
+        sum(entry.size for entry in proven),
+        [entry.name for entry in proven if not entry.whole],
+        fresh,
+    )
+
+
+def _write(layout: Layout, camera: str, received: Received) -> None:
+    receipt = received.receipt
+    path = layout.receipt(receipt.experiment, camera, receipt.batch)
+    durable.make_directories(os.path.dirname(path))
+    _dump(
+        path,
+        {
+            **receipt._asdict(),
+            "camera": camera,
+            "images": received.images,
+            "bytes": received.bytes,
+            "not_whole": received.flagged,
+            "at": events.now(),
+        },
+    )
+
+
+def _written(layout: Layout, experiment: str, camera: str, batch: str) -> Receipt | None:
+    content = _json(layout.receipt(experiment, camera, batch))
+    try:
+        receipt = Receipt.parse(content)
+    except Error:
+        return None
+    return receipt if (receipt.experiment, receipt.batch) == (experiment, batch) else None
+
+
+def _dump(path: str, content: dict[str, Any]) -> None:
+    with durable.replacing(path) as file:
+        file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def _json(path: str) -> dict[str, Any]:
+    try:
+        with open(path, "rb") as file:
+            content = json.load(file)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _json_names(directory: str) -> list[str]:
+    def names() -> Iterator[str]:
+        with contextlib.suppress(FileNotFoundError), os.scandir(directory) as listing:
+            yield from (item.name for item in listing if item.name.endswith(".json"))
+
+    return sorted(names())

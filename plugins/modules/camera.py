@@ -1,0 +1,136 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: camera
+short_description: Make a WildBerryEye camera ready, detecting or idle through its API
+version_added: 0.1.0
+description:
+  - Talks to the camera's HTTP API. Runs on the orchestrator, not on the camera.
+  - The API does not reveal whether a camera detects, so O(state=detecting) and O(state=idle) always send
+    their requests, which are harmless to repeat, and always report a change.
+author:
+  - WildBerryEye contributors (@wildberryeye)
+options:
+  host:
+    description: Address or name of the camera.
+    type: str
+    required: true
+  port:
+    description: TCP port of the camera's API.
+    type: int
+    default: 5000
+  mode:
+    description: What the camera detects with. A motion camera needs a baseline before it records.
+    type: str
+    choices: [object, motion]
+    default: object
+  state:
+    description:
+      - V(ready) waits for the port, then polls C(/api/capture) until it answers with a picture that exists.
+        The picture stays on the card, as any other image.
+      - V(detecting) is V(ready), then detection started and, on a motion camera, the baseline set.
+      - V(idle) stops detection.
+    type: str
+    choices: [ready, detecting, idle]
+    default: ready
+  timeout:
+    description: Seconds until the camera must be ready.
+    type: int
+    default: 300
+attributes:
+  check_mode:
+    description: Sends nothing.
+    support: full
+  diff_mode:
+    description: Is not supported.
+    support: none
+requirements:
+  - requests
+"""
+
+EXAMPLES = r"""
+- name: Wait until the camera takes pictures
+  wildberryeye.orchestrator.camera:
+    host: 192.168.4.11
+    state: ready
+  delegate_to: localhost
+
+- name: Make the motion camera detect
+  wildberryeye.orchestrator.camera:
+    host: 192.168.4.12
+    mode: motion
+    state: detecting
+    timeout: 120
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+picture:
+  description: Name of the picture that proved the camera ready.
+  type: str
+  returned: O(state=ready) or O(state=detecting), except in check mode
+  sample: manual_20260522-093017-323344_wildberry02_root.jpg
+clock_offset:
+  description: Seconds that the camera's clock is ahead of the orchestrator's, to 1 s.
+  type: float
+  returned: when the camera said what time it is
+  sample: -1.4
+"""
+
+import traceback
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+try:
+    import requests  # noqa: F401  the client needs it; here it is only looked for
+
+    MISSING = None
+except ImportError:
+    MISSING = traceback.format_exc()
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "host": {"type": "str", "required": True},
+    "port": {"type": "int", "default": 5000},
+    "mode": {"type": "str", "choices": ["object", "motion"], "default": "object"},
+    "state": {"type": "str", "choices": ["ready", "detecting", "idle"], "default": "ready"},
+    "timeout": {"type": "int", "default": 300},
+}
+
+
+def make_so(client: CameraClient, state: str, mode: str, timeout: float) -> dict[str, Any]:
+    """Bring the camera into `state`; return the module's result."""
+    result: dict[str, Any] = {"changed": True}
+    if state == "idle":
+        client.stop(min(15.0, timeout))
+        result["msg"] = "detection stopped"
+    elif state == "detecting":
+        result["picture"] = client.detect(mode, timeout)
+        result["msg"] = f"detecting, took {result['picture']}"
+    else:
+        result["picture"] = client.wait_ready(timeout)
+        result["msg"] = f"ready, took {result['picture']}"
+    result["clock_offset"] = client.clock_offset
+    return result
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    if MISSING:
+        module.fail_json(msg=missing_required_lib("requests"), exception=MISSING)
+    state, mode, timeout = (module.params[name] for name in ("state", "mode", "timeout"))
+    if module.check_mode:
+        module.exit_json(changed=True, msg=f"would make the camera {state}")
+    client = CameraClient(module.params["host"], module.params["port"])
+    finish(module, f"make the camera {state}", lambda: make_so(client, state, mode, timeout))
+
+
+if __name__ == "__main__":
+    main()

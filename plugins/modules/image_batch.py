@@ -1,0 +1,203 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_batch
+short_description: Make the images that were set aside on a camera ready to be carried home
+version_added: 0.1.0
+description:
+  - Applies receipts that the orchestrator holds already, sets stable images aside if asked to, then freezes
+    every batch on the card with a manifest of sizes and SHA-256 and, where there is room, a zip of it.
+  - The zip is stored, not compressed, and made in the same read as the manifest.
+  - Run it against the camera, with C(become). Its action plugin takes the camera's collection lock on the
+    orchestrator and hands over the receipts.
+author:
+  - WildBerryEye contributors (@wildberryeye)
+options:
+  image_dir:
+    description: The directory on the camera that its service writes into.
+    type: path
+    required: true
+  set_aside:
+    description:
+      - V(none) leaves what lies loose.
+      - V(stable) sets aside what the camera has finished writing, never the newest image.
+    type: str
+    choices: [none, stable]
+    default: none
+  fallback:
+    description: The experiment that loose images belong to where the card bears no label.
+    type: str
+    default: unclaimed
+  method:
+    description:
+      - V(zip) zips each batch on the card. A card without room for it takes V(files) by itself.
+      - V(files) leaves the images as they are, to be fetched one by one.
+    type: str
+    choices: [zip, files]
+    default: zip
+  data_dir:
+    description: The orchestrator's data directory; locks and receipts lie there.
+    type: str
+    required: true
+  purpose:
+    description: What the lock says that this is done for. A V(start) or V(stop) ends a collection in its way.
+    type: str
+    choices: [start, stop, collect]
+    required: true
+  receipts:
+    description: Receipts of batches that may still lie on the card. Set by the action plugin.
+    type: list
+    elements: dict
+    default: []
+attributes:
+  check_mode:
+    description: Says how many images would be carried, writes nothing.
+    support: full
+  diff_mode:
+    description: Is not supported.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Set aside what is finished, and zip it
+  wildberryeye.orchestrator.image_batch:
+    image_dir: /home/eye/wildberryeye/src/wildberryeyezero/frontend/images
+    set_aside: stable
+    method: zip
+    data_dir: ~/wildberryeye/analysis/data
+    purpose: collect
+  become: true
+"""
+
+RETURN = r"""
+batches:
+  description: The batches that are ready to be fetched.
+  type: list
+  elements: dict
+  returned: success
+  contains:
+    experiment:
+      description: What the images belong to.
+      type: str
+    batch:
+      description: The batch's name.
+      type: str
+    images:
+      description: How many images it holds.
+      type: int
+    bytes:
+      description: Their size in bytes.
+      type: int
+    zipped:
+      description: Whether a zip of it is there.
+      type: bool
+images:
+  description: How many images all batches hold.
+  type: int
+  returned: success
+bytes:
+  description: Their size in bytes.
+  type: int
+  returned: success
+unreadable:
+  description: Images that the card does not give back. They stay where they are.
+  type: list
+  elements: str
+  returned: success
+fell_back:
+  description: Whether a zip was wanted and the card had no room for one.
+  type: bool
+  returned: success
+free:
+  description: Free space on the card in bytes, before.
+  type: int
+  returned: success
+foreign:
+  description: Names in the image directory that are no images. They are left alone.
+  type: list
+  elements: str
+  returned: success
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images, megabytes
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "image_dir": {"type": "path", "required": True},
+    "set_aside": {"type": "str", "choices": ["none", "stable"], "default": "none"},
+    "fallback": {"type": "str", "default": "unclaimed"},
+    "method": {"type": "str", "choices": ["zip", "files"], "default": "zip"},
+    "data_dir": {"type": "str", "required": True},
+    "purpose": {"type": "str", "choices": ["start", "stop", "collect"], "required": True},
+    "receipts": {"type": "list", "elements": "dict", "default": []},
+}
+
+
+def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
+    """Make everything that is set aside ready; return the module's result."""
+    card.check()
+    free = card.free()
+    for given in params["receipts"]:
+        receipt.apply(card, receipt.Receipt.parse(given), dry_run=check)
+    loose = card.loose()
+    finished = card.stable(loose.images) if params["set_aside"] == "stable" else []
+    foreign = [ascii(name)[1:-1] for name in loose.foreign[:20]]
+    if check:
+        count = len(finished) + sum(len(card.images_of(found)) for found in card.batches())
+        return {
+            "changed": count > 0,
+            "batches": [],
+            "images": count,
+            "bytes": 0,
+            "unreadable": [],
+            "fell_back": False,
+            "free": free,
+            "foreign": foreign,
+            "msg": f"would carry {images(count)} home",
+        }
+    card.set_aside(finished, params["fallback"])
+    card.tidy()
+    wanted = params["method"] == "zip"
+    frozen = [batch.freeze(card, found, wanted) for found in card.batches()]
+    count, size = sum(found.images for found in frozen), sum(found.bytes for found in frozen)
+    fell_back = wanted and any(found.made and not found.zipped for found in frozen)
+    return {
+        "changed": bool(finished) or any(found.made for found in frozen),
+        "batches": [
+            {
+                "experiment": found.batch.experiment,
+                "batch": found.batch.name,
+                "images": found.images,
+                "bytes": found.bytes,
+                "zipped": found.zipped,
+            }
+            for found in frozen
+        ],
+        "images": count,
+        "bytes": size,
+        "unreadable": [name for found in frozen for name in found.unreadable],
+        "fell_back": fell_back,
+        "free": free,
+        "foreign": foreign,
+        "msg": f"{images(count)} to carry home, {megabytes(size)}"
+        + (", as files: no room on the card for a zip" if fell_back else ""),
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    card = Card(module.params["image_dir"])
+    finish(module, "make batches ready", lambda: ready(card, module.params, module.check_mode))
+
+
+if __name__ == "__main__":
+    main()

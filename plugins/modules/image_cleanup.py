@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_cleanup
+short_description: Delete from a camera what a receipt proves to be home
+version_added: 0.1.0
+description:
+  - Deletes each image that a receipt proves and that has not changed since it was hashed, then what is left of
+    the batch itself. What is not proven, or has changed, stays and goes home with the next collection.
+  - Killed at any point and run again, it goes on where it was.
+  - Run it against the camera, with C(become).
+author:
+  - WildBerryEye contributors (@wildberryeye)
+options:
+  image_dir:
+    description: The directory on the camera that its service writes into.
+    type: path
+    required: true
+  receipts:
+    description: The receipts, as M(wildberryeye.orchestrator.image_receipt) returns them.
+    type: list
+    elements: dict
+    required: true
+attributes:
+  check_mode:
+    description: Says how many images would be deleted.
+    support: full
+  diff_mode:
+    description: Is not supported.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Delete from the card what the receipts prove
+  wildberryeye.orchestrator.image_cleanup:
+    image_dir: /home/eye/wildberryeye/src/wildberryeyezero/frontend/images
+    receipts: "{{ received.receipts }}"
+  become: true
+"""
+
+RETURN = r"""
+deleted:
+  description: How many images were deleted.
+  type: int
+  returned: success
+kept:
+  description: How many images stay, as they are not proven or have changed.
+  type: int
+  returned: success
+vanished:
+  description: How many images were gone already.
+  type: int
+  returned: success
+left:
+  description: How many batches lie on the card now.
+  type: int
+  returned: success
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images, megabytes
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "image_dir": {"type": "path", "required": True},
+    "receipts": {"type": "list", "elements": "dict", "required": True},
+}
+
+
+def clean(card: Card, given: list[dict[str, Any]], check: bool) -> dict[str, Any]:
+    """Apply the receipts; return the module's result."""
+    card.check()
+    before = len(card.batches())
+    cleaned = [receipt.apply(card, receipt.Receipt.parse(each), dry_run=check) for each in given]
+    deleted, size, kept, vanished = (sum(counts) for counts in zip(*cleaned, strict=True)) if cleaned else [0] * 4
+    left = len(card.batches())
+    kept_text = f", {images(kept)} kept" if kept else ""
+    return {
+        "changed": bool(deleted) or left != before,
+        "deleted": deleted,
+        "kept": kept,
+        "vanished": vanished,
+        "left": left,
+        "msg": f"{images(deleted)} deleted from the card, {megabytes(size)}{kept_text}",
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    card = Card(module.params["image_dir"])
+    finish(
+        module,
+        "delete what receipts prove",
+        lambda: clean(card, module.params["receipts"], module.check_mode),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the action plugins share: running a module on a camera, and saying in one line what went wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, failure
+
+
+class CameraSideAction(ActionBase):
+    """An action part of which is a module of the same name that runs on the camera."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run `work`, and turn whatever it raises into a failure of one line.
+
+        A camera that cannot be reached is a failure like others, so that `rescue` sees it and the host
+        stays in the run: it is named in the table at the end.
+        """
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        try:
+            result.update(self.work(task_vars or {}))
+        except errors.Error as error:
+            result.update(failed=True, msg=str(error), reached=True)
+        except AnsibleConnectionFailure as error:
+            result.update(failed=True, msg=failure.explain(str(error)), reached=False)
+        except OSError as error:
+            result.update(failed=True, msg=str(errors.from_os_error(self.tried, error)), reached=True)
+        return result
+
+    tried = "run on the camera"
+
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Return the task's result."""
+        raise NotImplementedError
+
+    def on_camera(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Run the module of this action's name on the camera.
+
+        Raises:
+            Error: if it failed there.
+            AnsibleConnectionFailure: if the camera cannot be reached.
+        """
+        name = str(self._task.action).rpartition(".")[2]
+        try:
+            result: dict[str, Any] = self._execute_module(
+                module_name=f"wildberryeye.orchestrator.{name}",
+                module_args=arguments,
+                task_vars=task_vars,
+            )
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:
+            raise errors.Error("", failure.explain(str(error))) from None
+        if result.get("unreachable"):
+            raise AnsibleConnectionFailure(str(result.get("msg", "")))
+        if result.get("failed"):
+            raise errors.Error("", failure.explain(failure.words(result)))
+        return result
