@@ -7,7 +7,10 @@ import os
 from typing import Any
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient, CameraError
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import (
+    CameraClient,
+    CameraError,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.recording import ARGUMENTS

@@ -30,7 +30,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure 
 _INTERNAL = ("set_fact", "meta", "include_role", "include_tasks", "import_tasks", "validate_argument_spec")
 
 
-class CallbackModule(CallbackBase):  # type: ignore[misc]
+class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no types
     """The output plugin."""
 
     CALLBACK_VERSION = 2.0

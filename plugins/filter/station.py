@@ -20,9 +20,7 @@ def camera_modes(cameras: Iterable[str], groups: Mapping[str, Iterable[str]]) ->
         raise AnsibleFilterError(str(error)) from None
 
 
-def inventory_problems(
-    groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]
-) -> list[str]:
+def inventory_problems(groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return what is wrong with the inventory, a line each."""
     return inventory.problems(groups, hostvars)
 

@@ -64,6 +64,12 @@ def freeze(card: Card, batch: Batch, zipped: bool) -> Frozen:
     return _write(batch, images, zipped=False)
 
 
+def weigh(card: Card, batch: Batch) -> tuple[int, int]:
+    """Return how many images a batch holds, and their size in bytes."""
+    images = card.images_of(batch)
+    return len(images), _size(batch, images)
+
+
 def _write(batch: Batch, images: list[str], zipped: bool) -> Frozen:
     unreadable: list[str] = []
     with contextlib.ExitStack() as stack:

@@ -226,6 +226,4 @@ class CameraClient:
 def _after(error: CameraError, timeout: float) -> CameraError:
     if error.kind == "storage":
         return error
-    return CameraError(
-        error.kind, f"wait {timeout:.0f} s for a picture ({error.tried})", error.came_back, error.advice
-    )
+    return CameraError(error.kind, f"wait {timeout:.0f} s for a picture ({error.tried})", error.came_back, error.advice)

@@ -19,11 +19,12 @@ import os
 import secrets
 import stat
 import time
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from . import durable
 from .errors import Error
-from .names import UNCLAIMED, is_batch, is_experiment, is_image
+from .names import is_batch, is_experiment, is_image
 
 _STABLE_AFTER = 60.0
 """Seconds between a file's last change and the newest image's after which it counts as finished."""
@@ -126,6 +127,14 @@ class Card:
                     foreign.append(item.name)
         return Loose(images, sorted(foreign))
 
+    def size(self, images: Iterable[str]) -> int:
+        """Return the size of loose images in bytes."""
+        size = 0
+        for name in images:
+            with contextlib.suppress(FileNotFoundError):
+                size += os.lstat(os.path.join(self.image_dir, name)).st_size
+        return size
+
     def stable(self, images: list[str]) -> list[str]:
         """Return those of `images` that the camera has finished, never the newest.
 
@@ -184,9 +193,7 @@ class Card:
         try:
             with os.scandir(batch.path) as listing:
                 return sorted(
-                    item.name
-                    for item in listing
-                    if is_image(item.name) and item.is_file(follow_symlinks=False)
+                    item.name for item in listing if is_image(item.name) and item.is_file(follow_symlinks=False)
                 )
         except FileNotFoundError:
             return []
@@ -257,6 +264,3 @@ def ends_as_jpeg(path: str) -> bool:
             return file.read(2) == b"\xff\xd9"
     except OSError:
         return False
-
-
-__all__ = ["UNCLAIMED", "Batch", "Card", "Loose", "SetAside", "ends_as_jpeg"]

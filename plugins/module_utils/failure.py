@@ -5,22 +5,78 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import one_line
 
+
+class _Known(NamedTuple):
+    signs: str
+    happened: str
+    advice: str
+
+
 _KNOWN = (
-    (r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No .* host key is known", "its host key is not the one that is known", "If it was reinstalled, remove the old key with 'ssh-keygen -R ADDRESS' and log in once by hand; if not, somebody else answers at its address"),
-    (r"Permission denied \(|Too many authentication failures|Permission denied, please try again", "SSH refused user or key", "Check ansible_user and ansible_ssh_private_key_file, and that 'ssh-copy-id' was run"),
-    (r"no such identity|Load key .*: (?:No such file|invalid format|error in libcrypto)", "the SSH key cannot be read", "Check ansible_ssh_private_key_file"),
-    (r"sudo: a password is required|Missing sudo password|is not in the sudoers|sudo: .*command not found|not allowed to execute", "sudo asks for a password or is not allowed", "Let that user use sudo without a password on the camera"),
-    (r"Could not resolve hostname|Name or service not known", "its name is not known", "Check ansible_host in the inventory"),
-    (r"Connection refused", "SSH connection refused", "Check ansible_host and ansible_port, and that SSH is enabled there"),
-    (r"Connection timed out|Operation timed out|No route to host|Network is unreachable|Timeout, server .* not responding|Connection closed|Connection reset|Broken pipe|banner exchange|connection unexpectedly closed|UNREACHABLE", "unreachable by SSH", "Check its power and the Wi-Fi; run it again when the camera is back: nothing is lost"),
-    (r"timeout in data send/receive|timeout waiting for daemon", "the transfer stalled", "Run it again: it goes on where it was"),
-    (r"rsync: (?:command )?not found|rsync: No such file", "rsync is not installed on the camera", "Run 'sudo apt install rsync' there"),
-    (r"No space left on device", "no space left on the device", "Free some space there and run it again: nothing is lost"),
-    (r"/python3?: (?:not found|No such file)|interpreter .*(?:not found|was not found)|python3?: command not found", "Python is not installed on the camera", "Run 'sudo apt install python3' there, or correct ansible_python_interpreter"),
+    _Known(
+        r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No .* host key is known",
+        "its host key is not the one that is known",
+        "If it was reinstalled, remove the old key with 'ssh-keygen -R ADDRESS' and log in once by hand;"
+        " if not, somebody else answers at its address",
+    ),
+    _Known(
+        r"Permission denied \(|Too many authentication failures|Permission denied, please try again",
+        "SSH refused user or key",
+        "Check ansible_user and ansible_ssh_private_key_file, and that 'ssh-copy-id' was run",
+    ),
+    _Known(
+        r"no such identity|Load key .*: (?:No such file|invalid format|error in libcrypto)",
+        "the SSH key cannot be read",
+        "Check ansible_ssh_private_key_file",
+    ),
+    _Known(
+        r"sudo: a password is required|Missing sudo password|is not in the sudoers|"
+        r"sudo: .*command not found|not allowed to execute",
+        "sudo asks for a password or is not allowed",
+        "Let that user use sudo without a password on the camera",
+    ),
+    _Known(
+        r"Could not resolve hostname|Name or service not known",
+        "its name is not known",
+        "Check ansible_host in the inventory",
+    ),
+    _Known(
+        r"Connection refused",
+        "SSH connection refused",
+        "Check ansible_host and ansible_port, and that SSH is enabled there",
+    ),
+    _Known(
+        r"Connection timed out|Operation timed out|No route to host|Network is unreachable|"
+        r"Timeout, server .* not responding|Connection closed|Connection reset|Broken pipe|"
+        r"banner exchange|connection unexpectedly closed|UNREACHABLE",
+        "unreachable by SSH",
+        "Check its power and the Wi-Fi; run it again when the camera is back: nothing is lost",
+    ),
+    _Known(
+        r"timeout in data send/receive|timeout waiting for daemon",
+        "the transfer stalled",
+        "Run it again: it goes on where it was",
+    ),
+    _Known(
+        r"rsync: (?:command )?not found|rsync: No such file",
+        "rsync is not installed on the camera",
+        "Run 'sudo apt install rsync' there",
+    ),
+    _Known(
+        r"No space left on device",
+        "no space left on the device",
+        "Free some space there and run it again: nothing is lost",
+    ),
+    _Known(
+        r"/python3?: (?:not found|No such file)|interpreter .*(?:not found|was not found)|"
+        r"python3?: command not found",
+        "Python is not installed on the camera",
+        "Run 'sudo apt install python3' there, or correct ansible_python_interpreter",
+    ),
 )
 
 

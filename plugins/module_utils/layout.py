@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Where everything lies on the orchestrator.
 
-    <data_dir>/<experiment>/experiment.json, events.jsonl
-    <data_dir>/<experiment>/<camera>/<camera>_<experiment>.zip, …_part2.zip     what people open
-    <data_dir>/<experiment>/<camera>/receipts/<batch>.json
-    <data_dir>/<experiment>/<camera>/parts/<batch>.zip                          verified, not yet merged
-    <data_dir>/.incoming/<camera>/<experiment>/<batch>{.manifest,.zip,/}        as it came, unverified
-    <data_dir>/.locks/<name>
+<data_dir>/<experiment>/experiment.json, events.jsonl
+<data_dir>/<experiment>/<camera>/<camera>_<experiment>.zip, …_part2.zip     what people open
+<data_dir>/<experiment>/<camera>/receipts/<batch>.json
+<data_dir>/<experiment>/<camera>/parts/<batch>.zip                          verified, not yet merged
+<data_dir>/.incoming/<camera>/<experiment>/<batch>{.manifest,.zip,/}        as it came, unverified
+<data_dir>/.locks/<name>
 """
 
 from __future__ import annotations

@@ -41,10 +41,10 @@ def home(steps: Mapping[str, Any]) -> bool:
     if steps["recording"].get("failed") or steps["failure"]:
         return False
     if not steps["batch"] or steps["batch"].get("skipped"):
-        return steps["recording"].get("waiting") == 0
+        return bool(steps["recording"].get("waiting") == 0)
     if not steps["batch"].get("batches"):
         return True
-    return steps["cleanup"].get("left") == 0
+    return bool(steps["cleanup"].get("left") == 0)
 
 
 def failure(steps: Mapping[str, Any]) -> str:
@@ -76,8 +76,12 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
     images, size = int(steps["receipt"].get("images") or 0), int(steps["receipt"].get("bytes") or 0)
     note = _note(steps)
     if check:
-        images = int(steps["batch"].get("images") or steps["recording"].get("set_aside") or 0)
-        said = "check failed" if wrong else "would be " + {"stop": "home", "collect": "collected"}.get(asked, "recording")
+        parts = (steps["batch"], steps["recording"])
+        images = int(parts[0].get("images") or 0) + int(parts[1].get("set_aside") or 0)
+        size = sum(int(part.get("bytes") or 0) for part in parts)
+        said = (
+            "check failed" if wrong else "would be " + {"stop": "home", "collect": "collected"}.get(asked, "recording")
+        )
         return Outcome(camera, said, images, size, wrong or note, bool(wrong))
     if asked in ("start", "restart"):
         said = "recording" if recorded(steps) else "not recording"
@@ -92,12 +96,12 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
         return Outcome(camera, "given up", images, size, "", False)
     if wrong or not home(steps):
         return Outcome(camera, "not home", images, size, wrong or "run stop.yml again", True)
+    if not record.get("id"):
+        return Outcome(camera, "idle", images, size, note, False)
     if entry.get("state") == "home":
         images = sum(archive["images"] for archive in archives)
         size = sum(archive["bytes"] for archive in archives)
-    paths = [
-        os.path.join(record["data_dir"], record["id"], camera, archive["name"]) for archive in archives
-    ]
+    paths = [os.path.join(record["data_dir"], record["id"], camera, archive["name"]) for archive in archives]
     return Outcome(camera, "home", images, size, note or ", ".join(paths), False)
 
 

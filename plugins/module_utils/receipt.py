@@ -65,9 +65,7 @@ def apply(card: Card, receipt: Receipt, dry_run: bool = False) -> Cleaned:
     Raises:
         Error: if the receipt is one of another manifest than the one that lies beside the batch.
     """
-    batch = Batch(
-        receipt.experiment, receipt.batch, os.path.join(card.root, receipt.experiment, receipt.batch)
-    )
+    batch = Batch(receipt.experiment, receipt.batch, os.path.join(card.root, receipt.experiment, receipt.batch))
     try:
         if manifest.digest(batch.manifest) != receipt.manifest_sha256:
             raise Error(

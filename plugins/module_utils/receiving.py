@@ -125,9 +125,7 @@ def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
         return found
     zipped = os.path.exists(f"{arrived}.zip")
     sources = [
-        archive.Source(
-            name, wanted[name], f"{arrived}.zip" if zipped else os.path.join(arrived, name), member=zipped
-        )
+        archive.Source(name, wanted[name], f"{arrived}.zip" if zipped else os.path.join(arrived, name), member=zipped)
         for name in sorted(found if zipped else wanted)
     ]
     written = archive.write(part, sources) if sources else {}

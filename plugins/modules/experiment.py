@@ -137,6 +137,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import archive as archives
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     closing,
     durable,
@@ -147,7 +148,6 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     receiving,
     record,
 )
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import archive as archives
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
@@ -218,16 +218,12 @@ class Book:
         """Note which cameras have been made to record."""
         found = self._find(self._chosen())
         if found is not None:
-            news = [
-                name
-                for name in self.params["recording"]
-                if experiment.note_recording(found, [name], events.now())
-            ]
+            news = [name for name in self.params["recording"] if experiment.note_recording(found, [name], events.now())]
             self._save([found] if news else [])
             for name in news:
                 self._event(found, "recording", name)
             self._failures(found)
-        return self._result(found)
+        return {**self._result(found), "msg": f"recording: {', '.join(self.params['recording']) or 'none'}"}
 
     def closing(self) -> dict[str, Any]:
         """Mark as closing."""
@@ -238,10 +234,10 @@ class Book:
         self._save(changed + given_up)
         for found in changed:
             self._event(found, "closing")
-        found = next(iter(open_before), None)
+        first = next(iter(open_before), None)
         return {
-            **self._result(found, unclaimed=found is None),
-            "msg": f"experiment {found.id} is closing" if found else "no experiment is open",
+            **self._result(first, unclaimed=first is None),
+            "msg": f"experiment {first.id} is closing" if first else "no experiment is open",
         }
 
     def closed(self) -> dict[str, Any]:
@@ -310,6 +306,9 @@ class Book:
         return None
 
     def _find(self, wanted: str | None) -> Record | None:
+        if self.check and self.params["state"] in ("noted", "closed"):
+            # In check mode the experiment that would have been opened does not exist.
+            return next((found for found in self.records if found.id == wanted), None)
         return self._named(wanted) if wanted else None
 
     def _named(self, wanted: str | None) -> Record:

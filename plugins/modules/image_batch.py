@@ -129,7 +129,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images, megabytes
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
+    finish,
+    images,
+    megabytes,
+)
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "image_dir": {"type": "path", "required": True},
@@ -152,12 +156,13 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
     finished = card.stable(loose.images) if params["set_aside"] == "stable" else []
     foreign = [ascii(name)[1:-1] for name in loose.foreign[:20]]
     if check:
-        count = len(finished) + sum(len(card.images_of(found)) for found in card.batches())
+        waiting = [batch.weigh(card, found) for found in card.batches()]
+        count = len(finished) + sum(number for number, _ in waiting)
         return {
             "changed": count > 0,
             "batches": [],
             "images": count,
-            "bytes": 0,
+            "bytes": card.size(finished) + sum(size for _, size in waiting),
             "unreadable": [],
             "fell_back": False,
             "free": free,

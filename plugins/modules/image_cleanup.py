@@ -67,7 +67,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images, megabytes
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
+    finish,
+    images,
+    megabytes,
+)
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "image_dir": {"type": "path", "required": True},

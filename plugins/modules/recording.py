@@ -107,6 +107,11 @@ set_aside:
   type: int
   returned: success
   sample: 412
+bytes:
+  description: In check mode, size in bytes of the images that would be set aside.
+  type: int
+  returned: success
+  sample: 80112233
 set_aside_for:
   description: The experiment that they belong to.
   type: str
@@ -136,6 +141,7 @@ clock_offset:
   returned: when the camera said what time it is
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -170,7 +176,7 @@ def record(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[
     if resumed and unit.active() and params["state"] == "recording":
         return {"changed": False, "resumed": True, "service_age": unit.age(), **_found(card, params)}
     loose = card.loose().images if not resumed else []
-    result = {"changed": True, "resumed": resumed, **_found(card, params, len(loose))}
+    result = {"changed": True, "resumed": resumed, **_found(card, params, loose)}
     if check:
         return result
     if resumed:
@@ -196,7 +202,7 @@ def idle(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[st
     if quiet and running == wanted and not loose and card.label() is None:
         return {"changed": False, **_found(card, params)}
     if check:
-        return {"changed": True, **_found(card, params, len(loose))}
+        return {"changed": True, **_found(card, params, loose)}
     unit.stop()
     try:
         done = card.set_aside(card.loose().images, params["fallback"])
@@ -212,9 +218,10 @@ def idle(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[st
     }
 
 
-def _found(card: Card, params: dict[str, Any], loose: int = 0) -> dict[str, Any]:
+def _found(card: Card, params: dict[str, Any], loose: Sequence[str] = ()) -> dict[str, Any]:
     return {
-        "set_aside": loose,
+        "set_aside": len(loose),
+        "bytes": card.size(loose),
         "set_aside_for": card.label() or params["fallback"],
         "waiting": len(card.batches()) + bool(loose),
         "foreign": [ascii(name)[1:-1] for name in card.loose().foreign[:20]],
@@ -234,7 +241,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     card.check()
     step = idle if module.params["state"] == "idle" else record
     result = step(card, unit, module.params, module.check_mode)
-    aside = f"{images(result['set_aside'])} of {result['set_aside_for']} set aside"
+    would = "would be " if module.check_mode else ""
+    aside = f"{images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
     return {**result, "msg": aside if result["set_aside"] else "nothing to set aside"}
 
 

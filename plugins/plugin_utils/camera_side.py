@@ -11,7 +11,7 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, failure
 
 
-class CameraSideAction(ActionBase):
+class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no types
     """An action part of which is a module of the same name that runs on the camera."""
 
     _supports_check_mode = True
