@@ -44,7 +44,7 @@ class CameraError(Error):
 
 
 _ADVICE = {
-    "refused": "Its service is not running: look at 'systemctl status wildberryeye' there",
+    "refused": "Its service does not answer: look at 'systemctl status wildberryeye' there, and check wildberryeye_api_port",
     "unreachable": "Check its power and the Wi-Fi, and ansible_host in the inventory",
     "timeout": "It is wedged or still starting: restart it with playbooks/restart.yml",
     "answer": "Check wildberryeye_api_port, and that this is a WildBerryEye camera",

@@ -80,6 +80,10 @@ _KNOWN = (
 )
 
 
+_PREAMBLE = re.compile(r"^.*(?:via ssh|can be reached over ssh): ")
+"""What Ansible puts before the words of ssh."""
+
+
 def explain(text: str) -> str:
     """Return what happened and what to do, in one line.
 
@@ -113,5 +117,4 @@ def _line_of(text: str, position: int) -> str:
     """Return the line of `text` around `position`, without what ssh puts before it."""
     start = text.rfind("\n", 0, position) + 1
     end = text.find("\n", position)
-    line = one_line(text[start : end if end >= 0 else None], 160)
-    return re.sub(r"^.*?(?:via ssh: )+", "", line)
+    return one_line(_PREAMBLE.sub("", text[start : end if end >= 0 else None]), 160)

@@ -1,0 +1,49 @@
+# make demo    watch a day's experiment with two emulated cameras, from start to verified archives
+# make test    run the tests
+# make lint    run the linters
+# make bench   measure start and stop beside their floors
+# make lab-up, make lab-down    emulated cameras and an orchestrator to try things on (LAB="--cameras 4 …")
+# make clean   remove what all of these made
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench lab-up lab-down clean
+
+VENV := .venv/bin
+PYTHON := PYTHONPATH=tests $(VENV)/python
+OURS := plugins tests
+LAB ?= --cameras 2 --orchestrator bookworm
+
+help:
+	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
+
+setup:
+	@tests/setup.sh
+
+demo: setup
+	@$(PYTHON) -m lab.demo
+
+test: setup
+	@$(VENV)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+
+lint: setup
+	$(VENV)/ruff check $(OURS)
+	$(VENV)/ruff format --check $(OURS)
+	$(VENV)/mypy -p ansible_collections.wildberryeye.orchestrator.plugins
+	$(VENV)/mypy tests
+	$(VENV)/yamllint --strict .
+	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run; fi
+
+bench: setup
+	@$(PYTHON) -m bench
+
+lab-up: setup
+	@$(PYTHON) -m lab up $(LAB)
+
+lab-down: setup
+	@$(PYTHON) -m lab down
+
+clean:
+	@if [ -x $(VENV)/python ]; then $(PYTHON) -m lab down; fi
+	rm -rf build .venv collections/ansible_collections/ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
