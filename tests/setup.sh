@@ -34,13 +34,16 @@ if [ "$(cat .venv/stamp 2>/dev/null)" != "$stamp" ]; then
 fi
 
 posix=collections/ansible_collections/ansible/posix
-if [ ! -f "$posix/MANIFEST.json" ]; then
+if [ "$(cat "$posix/.stamp" 2>/dev/null)" != "$(sha256sum <requirements.yml)" ]; then
     say "installing the collection ansible.posix"
-    if ! timeout 60 .venv/bin/ansible-galaxy collection install -r requirements.yml -p collections >/dev/null 2>&1; then
+    if ! timeout 60 .venv/bin/ansible-galaxy collection install --upgrade -r requirements.yml -p collections >/dev/null 2>&1; then
         say "Galaxy cannot be reached: taking the copy in PyPI's package ansible"
         scratch=$(mktemp -d)
         trap 'rm -rf "$scratch"' EXIT
-        .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest "$scratch" ansible
+        # The newest one, whatever this Python is: the collection itself asks for no more than ansible-core.
+        .venv/bin/pip download --quiet --disable-pip-version-check --no-deps --dest "$scratch" \
+            --python-version 3.13 --only-binary :all: ansible
+        rm -rf "$posix"
         .venv/bin/python - "$scratch" <<'PYTHON'
 import pathlib
 import sys
@@ -52,5 +55,6 @@ with zipfile.ZipFile(wheel) as archive:
     archive.extractall("collections", wanted)
 PYTHON
     fi
+    sha256sum <requirements.yml >"$posix/.stamp"
 fi
 printf '%s\n' "$stamp" >.venv/stamp

@@ -8,18 +8,22 @@ extracted.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from typing import IO, NamedTuple
 
 from . import durable, manifest
+from .errors import Error
 from .names import is_image
 
 _CHUNK = 1 << 20
-_BROKEN = (
+BROKEN = (
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
@@ -28,6 +32,7 @@ _BROKEN = (
     KeyError,
     OverflowError,
     struct.error,
+    zlib.error,
     FileNotFoundError,
 )
 """What the zipfile module raises on an archive that is cut short, damaged or made to harm."""
@@ -65,7 +70,9 @@ def intact(path: str, wanted: dict[str, str]) -> tuple[set[str], bool]:
     found: set[str] = set()
     try:
         with open(path, "rb") as file:
-            # What we wrote a moment ago would otherwise be read from memory, and prove nothing.
+            # What was written a moment ago would otherwise be read from memory, and prove nothing; only what is
+            # on the disk already is dropped from it.
+            os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             with zipfile.ZipFile(file) as archive:
                 members = archive.namelist()
@@ -77,11 +84,12 @@ def intact(path: str, wanted: dict[str, str]) -> tuple[set[str], bool]:
                     found == wanted.keys()
                     and len(members) == len(wanted) + 1
                     and manifest.MEMBER in members
+                    and all(_plain(info) for info in archive.infolist())
                     and archive.getinfo(manifest.MEMBER).file_size == len(expected)
                     and archive.read(manifest.MEMBER) == expected
                 )
                 return found, whole
-    except _BROKEN:
+    except BROKEN:
         return found, False
 
 
@@ -101,26 +109,59 @@ def write(path: str, sources: Iterable[Source]) -> dict[str, str]:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for source in sources:
                 # Checked before it is copied: what is once in a zip cannot be taken out again.
-                with contextlib.suppress(*_BROKEN):
+                try:
                     content, info = _read(source, archives, opened)
-                    if hashlib.sha256(content).hexdigest() == source.sha256:
-                        archive.writestr(info, content)
-                        written[source.name] = source.sha256
+                except BROKEN:
+                    continue
+                except OSError as error:
+                    # A link or a directory under an image's name is not an image.
+                    if error.errno not in (errno.ELOOP, errno.EISDIR):
+                        raise
+                    continue
+                if hashlib.sha256(content).hexdigest() == source.sha256:
+                    archive.writestr(info, content)
+                    written[source.name] = source.sha256
             archive.writestr(manifest.MEMBER, manifest.sums(iter(written.items())))
     return written
 
 
 def contents(path: str) -> dict[str, str]:
-    """Return name to SHA-256 of the images in the archive at `path`, from its own list."""
-    with zipfile.ZipFile(path) as archive:
-        return manifest.read_sums(archive.read(manifest.MEMBER))
+    """Return name to SHA-256 of the images in the archive at `path`, from its own list.
+
+    Raises:
+        Error: if it is no archive of ours, or damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return manifest.read_sums(archive.read(manifest.MEMBER))
+    except BROKEN:
+        raise _damaged(path) from None
 
 
 def figures(path: str) -> Archive:
-    """Return the archive at `path` in figures."""
-    with zipfile.ZipFile(path) as archive:
-        sizes = [info.file_size for info in archive.infolist() if is_image(info.filename)]
+    """Return the archive at `path` in figures; raise `Error` if it is damaged."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = [info.file_size for info in archive.infolist() if is_image(info.filename)]
+    except BROKEN:
+        raise _damaged(path) from None
     return Archive(os.path.basename(path), len(sizes), sum(sizes))
+
+
+def _damaged(path: str) -> Error:
+    return Error(
+        f"read {path}",
+        "it is damaged, or no archive of ours",
+        "Nothing was deleted: restore it from a copy, or move it away, and run stop.yml again",
+    )
+
+
+def _plain(info: zipfile.ZipInfo) -> bool:
+    """Tell whether a member is a stored regular file without anything that unpackers read otherwise than we do."""
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    # The one extra field that zipfile itself writes is that of large archives; others can rename a member.
+    extra = info.extra[:2] in (b"", b"\x01\x00") and len(info.extra) <= 28
+    return info.compress_type == zipfile.ZIP_STORED and kind in (0, stat.S_IFREG) and extra and not info.flag_bits & 1
 
 
 def _read(
@@ -147,7 +188,7 @@ def _hash(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> str | None:
         with archive.open(info) as member:
             for chunk in _chunks(member):
                 sha256.update(chunk)
-    except _BROKEN:
+    except BROKEN:
         return None
     return sha256.hexdigest()
 

@@ -11,17 +11,20 @@ import contextlib
 import errno
 import hashlib
 import os
-import zipfile
+import time
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 from . import durable, manifest
 from .card import Batch, Card
+from .errors import Error
 from .manifest import Entry
+from .stored_zip import StoredZip
 
 _CHUNK = 1 << 20
 _ROOM_TO_RECORD = 64 << 20
 """Bytes that a zip must leave free, so that the camera can go on recording."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Frozen(NamedTuple):
@@ -41,6 +44,9 @@ class Frozen(NamedTuple):
 def freeze(card: Card, batch: Batch, zipped: bool) -> Frozen:
     """Write the batch's manifest, and its zip if that is wanted and there is room.
 
+    A card that is full to the brim may not even have room for the manifest. It then names as many images as
+    it has room for; the others become a batch of their own when these have gone.
+
     Args:
         card: the card that it lies on.
         batch: the batch; one that has a manifest already is only looked at.
@@ -53,21 +59,55 @@ def freeze(card: Card, batch: Batch, zipped: bool) -> Frozen:
         with open(batch.manifest, "rb") as file:
             sizes = [entry.size for entry in manifest.entries(file, batch.experiment, batch.name)]
         return Frozen(batch, len(sizes), sum(sizes), os.path.exists(batch.zip), [], made=False)
+    # One without a manifest is of a run that was killed; it takes the room of the one that comes.
+    durable.remove(batch.zip)
     images = card.images_of(batch)
     if zipped and card.free() >= _size(batch, images) + _ROOM_TO_RECORD:
         try:
             return _write(batch, images, zipped=True)
         except OSError as error:
             # No room after all, or an image that the card does not give back: it goes home as files.
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+            if error.errno not in (*_FULL, errno.EIO, errno.EFBIG):
                 raise
-    return _write(batch, images, zipped=False)
+    while True:
+        try:
+            return _write(batch, images, zipped=False)
+        except OSError as error:
+            if error.errno not in _FULL or len(images) < 2:
+                raise
+            images = images[: len(images) // 2]
+
+
+def mend(card: Card) -> None:
+    """Give each batch whose manifest the card has spoilt another name, and forget that manifest.
+
+    No receipt could ever be applied to such a batch; under another name it goes home after all.
+    """
+    for batch in card.batches():
+        if os.path.exists(batch.manifest) and _spoilt(batch):
+            card.renew(batch)
+            durable.remove(batch.zip)
+            durable.remove(batch.manifest)
 
 
 def weigh(card: Card, batch: Batch) -> tuple[int, int]:
     """Return how many images a batch holds, and their size in bytes."""
     images = card.images_of(batch)
     return len(images), _size(batch, images)
+
+
+def _spoilt(batch: Batch) -> bool:
+    try:
+        with open(batch.manifest, "rb") as file:
+            for _ in manifest.entries(file, batch.experiment, batch.name):
+                pass
+    except Error:
+        return True
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return True
+    return False
 
 
 def _write(batch: Batch, images: list[str], zipped: bool) -> Frozen:
@@ -78,12 +118,13 @@ def _write(batch: Batch, images: list[str], zipped: bool) -> Frozen:
         archive = None
         if zipped:
             # Entered after the manifest, so left before it: the zip has its name when the manifest gets its own.
-            archive = stack.enter_context(
-                zipfile.ZipFile(stack.enter_context(durable.replacing(batch.zip)), "w", zipfile.ZIP_STORED)
-            )
+            archive = StoredZip(stack.enter_context(durable.replacing(batch.zip)))
         for name in images:
             try:
                 writer.add(_read(os.path.join(batch.path, name), name, archive))
+            except FileNotFoundError:
+                # Vanished meanwhile, whoever did it.
+                continue
             except OSError as error:
                 if error.errno != errno.EIO or archive is not None:
                     raise
@@ -91,17 +132,20 @@ def _write(batch: Batch, images: list[str], zipped: bool) -> Frozen:
         writer.close()
         if archive is not None:
             file.flush()
-            archive.writestr(manifest.MEMBER, _sums(batch))
+            with archive.member(manifest.MEMBER, time.time()) as add:
+                for line in _sums(batch):
+                    add(line)
+            archive.close()
     return Frozen(batch, writer.images, writer.bytes, zipped, unreadable, made=True)
 
 
-def _sums(batch: Batch) -> bytes:
+def _sums(batch: Batch) -> Iterator[bytes]:
     with open(f"{batch.manifest}.tmp", "rb") as file:
-        found = manifest.entries(file, batch.experiment, batch.name)
-        return manifest.sums((entry.name, entry.sha256) for entry in found)
+        for entry in manifest.entries(file, batch.experiment, batch.name):
+            yield manifest.sums(iter([(entry.name, entry.sha256)]))
 
 
-def _read(path: str, name: str, archive: zipfile.ZipFile | None) -> Entry:
+def _read(path: str, name: str, archive: StoredZip | None) -> Entry:
     """Read one image, once: hash it, and store it in the zip."""
     with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
         status = os.fstat(file.fileno())
@@ -109,16 +153,15 @@ def _read(path: str, name: str, archive: zipfile.ZipFile | None) -> Entry:
         size = 0
         tail = b""
         with contextlib.ExitStack() as stack:
-            member = None
+            add = None
             if archive is not None:
-                info = zipfile.ZipInfo.from_file(path, name, strict_timestamps=False)
-                member = stack.enter_context(archive.open(info, "w"))
+                add = stack.enter_context(archive.member(name, status.st_mtime))
             for chunk in _chunks(file):
                 sha256.update(chunk)
                 size += len(chunk)
                 tail = (tail + chunk[-2:])[-2:]
-                if member is not None:
-                    member.write(chunk)
+                if add is not None:
+                    add(chunk)
     return Entry(name, size, status.st_mtime_ns, status.st_ctime_ns, sha256.hexdigest(), tail == b"\xff\xd9")
 
 
@@ -128,4 +171,8 @@ def _chunks(file: BinaryIO) -> Iterator[bytes]:
 
 
 def _size(batch: Batch, images: list[str]) -> int:
-    return sum(os.lstat(os.path.join(batch.path, name)).st_size for name in images)
+    size = 0
+    for name in images:
+        with contextlib.suppress(FileNotFoundError):
+            size += os.lstat(os.path.join(batch.path, name)).st_size
+    return size

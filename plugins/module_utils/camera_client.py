@@ -44,7 +44,8 @@ class CameraError(Error):
 
 
 _ADVICE = {
-    "refused": "Its service does not answer: look at 'systemctl status wildberryeye' there, and check wildberryeye_api_port",
+    "refused": "Its service does not answer: look at 'systemctl status wildberryeye' there, and check"
+    " wildberryeye_api_port",
     "unreachable": "Check its power and the Wi-Fi, and ansible_host in the inventory",
     "timeout": "It is wedged or still starting: restart it with playbooks/restart.yml",
     "answer": "Check wildberryeye_api_port, and that this is a WildBerryEye camera",
@@ -105,7 +106,8 @@ class CameraClient:
             return False
         if status != 200:
             raise self._error("answer", path, f"HTTP status {status}")
-        return int(headers.get("Content-Length") or 0) > 0
+        length = headers.get("Content-Length") or ""
+        return length.isdecimal() and length.strip("0") != ""
 
     def wait_ready(self, timeout: float) -> str:
         """Wait until the camera takes a picture and stores it.
@@ -168,7 +170,7 @@ class CameraClient:
         self._note_clock(headers.get("Date"))
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             raise self._error("answer", path, f"not JSON: {body[:60]!r}")
@@ -184,19 +186,20 @@ class CameraClient:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                body = b""
-                for chunk in response.iter_content(8192):
+                body = bytearray()
+                # Byte by byte, from a buffer: more at a time would wait for them, however slowly they come.
+                for chunk in response.iter_content(1):
                     body += chunk
                     if len(body) > _LARGEST_ANSWER:
                         raise self._error("answer", path, f"more than {_LARGEST_ANSWER // 1024} KB")
                     if self._clock() > deadline:
                         raise self._error("timeout", path, f"no end of the answer within {timeout:.0f} s")
-                return response.status_code, dict(response.headers), body
+                return response.status_code, dict(response.headers), bytes(body)
         except requests.exceptions.ConnectTimeout:
             raise self._error("unreachable", path, "no connection within 10 s") from None
         except requests.exceptions.ReadTimeout:
             raise self._error("timeout", path, f"no answer within {timeout:.0f} s") from None
-        except requests.exceptions.RequestException as error:
+        except (requests.exceptions.RequestException, ValueError) as error:
             raise self._broken(path, error) from None
 
     def _broken(self, path: str, error: Exception) -> CameraError:
@@ -205,8 +208,13 @@ class CameraClient:
             ("Connection refused", "refused", "connection refused"),
             ("No route to host", "unreachable", "no route to host"),
             ("Network is unreachable", "unreachable", "network is unreachable"),
-            ("resolve", "unreachable", "its name is not known"),
+            ("Connection timed out", "unreachable", "the connection was lost"),
+            ("resol", "unreachable", "its name is not known"),
+            ("Name or service not known", "unreachable", "its name is not known"),
+            ("Failed to parse", "unreachable", "its name cannot be one"),
             ("Read timed out", "timeout", "the answer stopped"),
+            ("BadStatusLine", "answer", "it does not speak HTTP"),
+            ("decode", "answer", "it cannot be decoded"),
         ):
             if sign in text:
                 return self._error(kind, path, said)

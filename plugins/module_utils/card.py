@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from . import durable
 from .errors import Error
-from .names import is_batch, is_experiment, is_image
+from .names import LABEL, UNCLAIMED, experiment_id, is_batch, is_experiment, is_image
 
 _STABLE_AFTER = 60.0
 """Seconds between a file's last change and the newest image's after which it counts as finished."""
@@ -72,7 +72,7 @@ class Card:
     def __init__(self, image_dir: str) -> None:
         self.image_dir = image_dir
         self.root = os.path.join(image_dir, ".wildberryeye")
-        self._label = os.path.join(self.root, "recording")
+        self._label = os.path.join(self.root, LABEL)
 
     def exists(self) -> bool:
         """Tell whether the image directory is there."""
@@ -105,7 +105,8 @@ class Card:
         return name if is_experiment(name) else None
 
     def write_label(self, experiment: str) -> None:
-        """Say that what is recorded from now on belongs to `experiment`."""
+        """Say that what is recorded from now on belongs to `experiment`; raise `Error` if that cannot be one."""
+        experiment_id(experiment)
         durable.make_directories(self.root)
         with durable.replacing(self._label) as file:
             file.write(experiment.encode() + b"\n")
@@ -183,9 +184,10 @@ class Card:
                 continue
             directory = os.path.join(self.root, experiment)
             for name in os.listdir(directory):
-                batch, dot, suffix = name.partition(".")
-                if is_batch(batch) and (not dot or suffix in ("manifest", "zip")):
-                    found.add(Batch(experiment, batch, os.path.join(directory, batch)))
+                name, dot, suffix = name.partition(".")
+                path = os.path.join(directory, name)
+                if is_batch(name) and (not dot or suffix in ("manifest", "zip")) and not os.path.islink(path):
+                    found.add(Batch(experiment, name, path))
         return sorted(found)
 
     def images_of(self, batch: Batch) -> list[str]:
@@ -198,20 +200,20 @@ class Card:
         except FileNotFoundError:
             return []
 
-    def renew(self, batch: Batch) -> bool:
+    def renew(self, batch: Batch) -> Batch | None:
         """Give what is left of a batch a new name, so that the next manifest is another batch's.
 
         Returns:
-            Whether anything was left.
+            What is left; None if nothing was.
         """
         with contextlib.suppress(OSError):
             os.rmdir(batch.path)
         if not os.path.isdir(batch.path):
-            return False
+            return None
         renewed = self._new_batch(batch.experiment)
         os.rename(batch.path, renewed)
         durable.sync_directory(os.path.dirname(batch.path))
-        return True
+        return Batch(batch.experiment, os.path.basename(renewed), renewed)
 
     def tidy(self) -> None:
         """Remove our own directories and unfinished files, as far as they hold nothing."""
@@ -237,6 +239,8 @@ class Card:
         return space.f_bavail * space.f_frsize
 
     def _new_batch(self, experiment: str) -> str:
+        if experiment != UNCLAIMED:
+            experiment_id(experiment)
         directory = os.path.join(self.root, experiment)
         durable.make_directories(directory)
         name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"

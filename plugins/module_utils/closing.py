@@ -34,7 +34,7 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
     made = []
     while parts := _parts(layout, experiment, camera):
         public = layout.archives(experiment, camera)
-        held = {pair for path in public for pair in archive.contents(path).items()}
+        held = _held(public, [archive.contents(path) for path in parts])
         images: dict[str, Source] = {}
         merged = []
         for path in parts:
@@ -57,6 +57,22 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
             durable.remove(path)
     _sweep(layout, experiment, camera)
     return made
+
+
+def _held(public: list[str], parts: list[dict[str, str]]) -> set[tuple[str, str]]:
+    """Return those images of `parts`, name and SHA-256, that a public archive holds: read, not believed."""
+    wanted = {pair for part in parts for pair in part.items()}
+    held: set[tuple[str, str]] = set()
+    for path in public:
+        try:
+            listed = wanted & archive.contents(path).items()
+        except Error:
+            # Whatever it is, it stays as it is, and the images get an archive beside it.
+            continue
+        if listed:
+            found, _ = archive.intact(path, dict(listed))
+            held |= {(name, sha256) for name, sha256 in listed if name in found}
+    return held
 
 
 def _free(layout: Layout, experiment: str, camera: str, number: int) -> str:

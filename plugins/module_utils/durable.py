@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from typing import IO
@@ -36,22 +37,33 @@ def replacing(path: str, mode: int = 0o644) -> Iterator[IO[bytes]]:
         The file, open for writing (and reading back) in binary.
 
     Raises:
-        OSError: if it cannot be written; `path` is then what it was before.
+        OSError: if it cannot be written, or if another process has begun the same file since; `path` is
+            then what it was before.
     """
     temporary = f"{path}.tmp"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
     descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
+    with os.fdopen(descriptor, "w+b") as file:
+        try:
             yield file
             file.flush()
-            os.fsync(file.fileno())
-        publish(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+            os.fsync(descriptor)
+            if not _is(temporary, descriptor):
+                # What bears the name now is another's, half-written: a run that was given up still went on.
+                raise FileExistsError(errno.EEXIST, "another process writes the same file", path)
+            publish(temporary, path)
+        except BaseException:
+            if _is(temporary, descriptor):
+                os.unlink(temporary)
+            raise
+
+
+def _is(path: str, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def make_directories(path: str, mode: int = 0o755) -> None:

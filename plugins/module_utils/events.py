@@ -26,7 +26,7 @@ def append(path: str, event: str, camera: str | None = None, **details: Any) -> 
         if size:
             file.seek(-1, os.SEEK_END)
             torn = file.read(1) != b"\n"
-        file.write((b"\n" if torn else b"") + json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        file.write((b"\n" if torn else b"") + json.dumps(line, ensure_ascii=False).encode(errors="replace") + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
@@ -39,7 +39,7 @@ def read(path: str) -> list[dict[str, Any]]:
             for line in file:
                 try:
                     event = json.loads(line)
-                except ValueError:
+                except (ValueError, RecursionError):
                     continue
                 if isinstance(event, dict):
                     found.append(event)

@@ -14,6 +14,9 @@ from typing import NamedTuple
 from .names import UNCLAIMED
 from .record import CLOSED, CLOSING, EXPECTED, GIVEN_UP, HOME, RECORDING, CameraRecord, Record
 
+LONGEST_ID = 63
+"""Characters that the grammar in `names` allows."""
+
 
 class Opened(NamedTuple):
     """What opening came to."""
@@ -26,12 +29,16 @@ class Opened(NamedTuple):
 
 def window_end(opened: dt.datetime, stop_time: dt.time) -> dt.datetime:
     """Return the first time after `opened` at which the clock on the wall shows `stop_time`."""
-    local = opened.astimezone()
-    end = dt.datetime.combine(local.date(), stop_time)
-    if end <= local.replace(tzinfo=None):
-        end += dt.timedelta(days=1)
+    today = opened.astimezone().date()
+    days = (today, today + dt.timedelta(days=1))
+    return next(shown for day in days for shown in _shown(day, stop_time) if shown > opened)
+
+
+def _shown(day: dt.date, time: dt.time) -> list[dt.datetime]:
+    """Return when the clock on the wall shows `time` on `day`: twice in one night of autumn, late in one of spring."""
     # A naive time is local time to astimezone(), which knows when the clocks change.
-    return end.astimezone()
+    found = [dt.datetime.combine(day, time.replace(fold=fold)).astimezone() for fold in (0, 1)]
+    return [each for each in found if each.time() == time] or [max(found)]
 
 
 def open_or_resume(
@@ -149,5 +156,7 @@ def _free(wanted: str, taken: Callable[[str], bool]) -> str:
     name, number = wanted, 1
     while taken(name):
         number += 1
-        name = f"{wanted}_{number}"
+        suffix = f"_{number}"
+        # A longer name would be no experiment's any more, and its images nobody's.
+        name = f"{wanted[: LONGEST_ID - len(suffix)]}{suffix}"
     return name

@@ -101,7 +101,7 @@ def in_one_line(result: Mapping[str, Any]) -> str:
     """Return why a task failed and what to do, from its result, in one line."""
     said = words(result)
     # What comes from our own modules and actions says so already.
-    return one_line(said) if {"reached", "receipts"} & result.keys() else explain(said)
+    return one_line(said) if {"reached", "receipts", "kind"} & result.keys() else explain(said)
 
 
 def words(result: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@
 <data_dir>/<experiment>/experiment.json, events.jsonl
 <data_dir>/<experiment>/<camera>/<camera>_<experiment>.zip, …_part2.zip     what people open
 <data_dir>/<experiment>/<camera>/receipts/<batch>.json
-<data_dir>/<experiment>/<camera>/parts/<batch>.zip                          verified, not yet merged
+<data_dir>/<experiment>/<camera>/parts/<batch>-<manifest>.zip               verified, not yet merged
 <data_dir>/.incoming/<camera>/<experiment>/<batch>{.manifest,.zip,/}        as it came, unverified
 <data_dir>/.locks/<name>
 """
@@ -61,7 +61,7 @@ class Layout:
         for name in _names(self.camera(experiment, camera)):
             match = pattern.fullmatch(name)
             if match:
-                found.append((int(match[1] or 1), self.archive(experiment, camera, int(match[1] or 1))))
+                found.append((int(match[1] or 1), os.path.join(self.camera(experiment, camera), name)))
         return [path for _, path in sorted(found)]
 
     def incoming(self, camera: str) -> str:

@@ -41,7 +41,8 @@ class Owner(NamedTuple):
 
     def alive(self) -> bool:
         """Tell whether that very process still runs."""
-        return self.boot == _boot_id() and self.started == _started(self.pid)
+        started = _started(self.pid)
+        return self.boot == _boot_id() and started is not None and self.started == started
 
     def __str__(self) -> str:
         return f"a {self.purpose} that is running (process {self.pid})"
@@ -52,7 +53,7 @@ def owner(directory: str, name: str) -> Owner | None:
     try:
         with open(os.path.join(directory, f"{name}.lock"), "rb") as file:
             found = Owner(**json.load(file))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError, RecursionError):
         return None
     return found if found.alive() else None
 

@@ -149,7 +149,7 @@ def _parse(file: IO[bytes]) -> object:
         raise _unsound("", "it is torn")
     try:
         parsed: object = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _unsound("", "a line is not JSON") from None
     return parsed
 

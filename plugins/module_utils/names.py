@@ -15,6 +15,9 @@ from .errors import Error
 
 UNCLAIMED = "unclaimed"
 """Takes the place of an experiment for images that no experiment claims."""
+LABEL = "recording"
+"""The file on a card that stands beside the directories of experiments."""
+_TAKEN = {LABEL, f"{LABEL}.tmp"}
 
 _IMAGE = re.compile(
     r"(?P<kind>object|motion|manual)_(?P<time>\d{8}-\d{6}-\d{6})_(?P<rest>[A-Za-z0-9][A-Za-z0-9._+-]{0,199})\.jpg",
@@ -57,7 +60,12 @@ def is_batch(name: str) -> bool:
 
 def is_experiment(name: str) -> bool:
     """Tell whether `name` can be a directory of experiments: an id, or ``unclaimed``."""
-    return _EXPERIMENT.fullmatch(name) is not None and ".." not in name and not name.endswith(".zip")
+    return (
+        _EXPERIMENT.fullmatch(name) is not None
+        and ".." not in name
+        and not name.endswith(".zip")
+        and name not in _TAKEN
+    )
 
 
 def experiment_id(name: str) -> str:

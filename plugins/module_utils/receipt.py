@@ -33,10 +33,11 @@ class Receipt(NamedTuple):
         """Return the receipt in `given`; raise `Error` if it is none."""
         receipt = cls(*(given.get(field) for field in cls._fields))  # type: ignore[arg-type]
         if not (
-            is_experiment(str(receipt.experiment))
-            and is_batch(str(receipt.batch))
+            all(isinstance(text, str) for text in receipt[:3])
+            and is_experiment(receipt.experiment)
+            and is_batch(receipt.batch)
             and isinstance(receipt.unproven, list)
-            and all(is_image(str(name)) for name in receipt.unproven)
+            and all(isinstance(name, str) and is_image(name) for name in receipt.unproven)
         ):
             raise Error("read a receipt", f"{given!r} is none", "Nothing was deleted")
         return receipt
@@ -66,6 +67,8 @@ def apply(card: Card, receipt: Receipt, dry_run: bool = False) -> Cleaned:
         Error: if the receipt is one of another manifest than the one that lies beside the batch.
     """
     batch = Batch(receipt.experiment, receipt.batch, os.path.join(card.root, receipt.experiment, receipt.batch))
+    if os.path.islink(batch.path) or os.path.islink(os.path.dirname(batch.path)):
+        raise Error(f"open {batch.path}", "it is a link", "Remove the link: nothing of ours makes one")
     try:
         if manifest.digest(batch.manifest) != receipt.manifest_sha256:
             raise Error(
@@ -74,6 +77,8 @@ def apply(card: Card, receipt: Receipt, dry_run: bool = False) -> Cleaned:
                 "Nothing was deleted; run the collection again",
             )
     except FileNotFoundError:
+        if not dry_run:
+            card.tidy()
         return Cleaned(0, 0, 0, 0)
     unproven = set(receipt.unproven)
     deleted = size = kept = vanished = 0

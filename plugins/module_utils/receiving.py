@@ -35,8 +35,14 @@ def pending(layout: Layout, camera: str) -> list[Receipt]:
     found = []
     for experiment, batch in manifest.batches_below(layout.incoming(camera)):
         known = _written(layout, experiment, camera, batch)
-        if known is not None:
-            found.append(known)
+        if known is None:
+            continue
+        with contextlib.suppress(Error):
+            listed = manifest.load(
+                f"{os.path.join(layout.incoming(camera), experiment, batch)}.manifest", experiment, batch
+            )
+            if known.manifest_sha256 == listed.sha256 and _held(layout, camera, known, listed):
+                found.append(known)
     return found
 
 
@@ -57,9 +63,10 @@ def receive(layout: Layout, camera: str, experiment: str, batch: str) -> Receive
     arrived = os.path.join(layout.incoming(camera), experiment, batch)
     listed = manifest.load(f"{arrived}.manifest", experiment, batch)
     known = _written(layout, experiment, camera, batch)
-    if known is not None and known.manifest_sha256 == listed.sha256:
+    if known is not None and known.manifest_sha256 == listed.sha256 and _held(layout, camera, known, listed):
         return _received(known, listed, fresh=False)
-    part = os.path.join(layout.parts(experiment, camera), f"{batch}.zip")
+    # Named after the manifest as well: what another one of the same name has proven is not overwritten.
+    part = _part(layout, camera, listed)
     durable.make_directories(os.path.dirname(part))
     proven = _archive(listed, arrived, part)
     receipt = Receipt(experiment, batch, listed.sha256, sorted(listed.entries.keys() - proven))
@@ -89,23 +96,27 @@ def forget_incoming(layout: Layout, camera: str) -> None:
         os.rmdir(os.path.dirname(layout.incoming(camera)))
 
 
-def totals(layout: Layout, experiment: str, camera: str) -> tuple[int, int]:
-    """Return images and bytes that the receipts of a camera prove."""
-    images = size = 0
-    directory = os.path.dirname(layout.receipt(experiment, camera, "x"))
-    for name in _json_names(directory):
-        content = _json(os.path.join(directory, name))
-        images += int(content.get("images") or 0)
-        size += int(content.get("bytes") or 0)
-    return images, size
-
-
 def write_empty(layout: Layout, experiment: str, camera: str) -> None:
     """Write the receipt of a camera that had nothing: an empty day is not a missing day."""
     path = layout.receipt(experiment, camera, "empty")
     if not _json_names(os.path.dirname(path)):
         durable.make_directories(os.path.dirname(path))
         _dump(path, {"experiment": experiment, "camera": camera, "images": 0, "bytes": 0, "at": events.now()})
+
+
+def _part(layout: Layout, camera: str, listed: Manifest) -> str:
+    return os.path.join(layout.parts(listed.experiment, camera), f"{listed.batch}-{listed.sha256[:16]}.zip")
+
+
+def _held(layout: Layout, camera: str, receipt: Receipt, listed: Manifest) -> bool:
+    """Tell whether what a receipt proved is still there: somebody may have moved the archive away."""
+    if os.path.exists(_part(layout, camera, listed)):
+        return True
+    proven = {(name, entry.sha256) for name, entry in listed.entries.items() if name not in set(receipt.unproven)}
+    for path in layout.archives(listed.experiment, camera):
+        with contextlib.suppress(*archive.BROKEN):
+            proven -= archive.contents(path).items()
+    return not proven
 
 
 def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
@@ -119,8 +130,6 @@ def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
         return found
     found, whole = archive.intact(f"{arrived}.zip", wanted)
     if whole:
-        with open(f"{arrived}.zip", "rb") as file:
-            os.fsync(file.fileno())
         durable.publish(f"{arrived}.zip", part)
         return found
     zipped = os.path.exists(f"{arrived}.zip")
@@ -189,7 +198,7 @@ def _json(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             content = json.load(file)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -13,7 +13,7 @@ import os
 from typing import Any
 
 from . import durable
-from .errors import Error
+from .errors import Error, from_os_error
 from .layout import Layout
 
 FORMAT = 1
@@ -24,6 +24,8 @@ CLOSING = "closing"
 HOME = "home"
 GIVEN_UP = "given_up"
 CLOSED = "closed"
+
+_STATES = (EXPECTED, RECORDING, CLOSING, HOME, GIVEN_UP)
 
 
 @dataclasses.dataclass
@@ -88,10 +90,14 @@ def load(layout: Layout, experiment: str) -> Record | None:
         record = Record(**content, cameras=cameras)
         if not all(dt.datetime.fromisoformat(at).tzinfo for at in (record.opened, record.window_end)):
             raise ValueError
+        if not all(_sound(camera) for camera in cameras.values()):
+            raise ValueError
         return record
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except OSError as error:
+        raise from_os_error(f"read {path}", error) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise Error(
             f"read {path}",
             "it is torn or of another version",
@@ -120,6 +126,17 @@ def save(layout: Layout, record: Record) -> None:
     durable.make_directories(os.path.dirname(path))
     with durable.replacing(path) as file:
         file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")
+
+
+def _sound(camera: CameraRecord) -> bool:
+    """Tell whether what was read is what this version writes: an unknown state must not count as closed."""
+    return (
+        camera.state in _STATES
+        and isinstance(camera.mode, str)
+        and (camera.since is None or isinstance(camera.since, str))
+        and isinstance(camera.archives, list)
+        and all(isinstance(each, dict) and {"name", "images", "bytes"} <= each.keys() for each in camera.archives)
+    )
 
 
 def _opened(record: Record) -> dt.datetime:

@@ -84,7 +84,11 @@ class Unit:
         status, out, err = self._run(["systemctl", "show", "--property", wanted, self.name])
         found = dict(line.partition("=")[::2] for line in out.splitlines())
         if status or "LoadState" not in found or "ActiveState" not in found:
-            raise Error(f"look at {self.name}", err or f"systemctl ended with status {status}")
+            raise Error(
+                f"look at {self.name}",
+                err or f"systemctl ended with status {status}",
+                "Check on the camera that systemd runs",
+            )
         self._properties = found
         return found
 

@@ -79,9 +79,16 @@ clock_offset:
   type: float
   returned: when the camera said what time it is
   sample: -1.4
+kind:
+  description:
+    - What kind of failure it was. V(refused), nothing listens; V(unreachable), no connection; V(timeout), connected
+      and no answer; V(answer), not what the API promises; V(storage), a picture was taken and not stored.
+  type: str
+  returned: failure of the camera
 """
 
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -93,7 +100,7 @@ try:
 except ImportError:
     MISSING = traceback.format_exc()
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient, CameraError
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -121,6 +128,15 @@ def make_so(client: CameraClient, state: str, mode: str, timeout: float) -> dict
     return result
 
 
+def attempt(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Run `work`; a camera's error ends the module with its kind."""
+    try:
+        return work()
+    except CameraError as error:
+        module.fail_json(msg=str(error), kind=error.kind)
+        raise  # fail_json() does not return
+
+
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     if MISSING:
@@ -129,7 +145,7 @@ def main() -> None:
     if module.check_mode:
         module.exit_json(changed=True, msg=f"would make the camera {state}")
     client = CameraClient(module.params["host"], module.params["port"])
-    finish(module, f"make the camera {state}", lambda: make_so(client, state, mode, timeout))
+    finish(module, f"make the camera {state}", lambda: attempt(module, lambda: make_so(client, state, mode, timeout)))
 
 
 if __name__ == "__main__":

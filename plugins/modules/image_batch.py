@@ -116,6 +116,10 @@ free:
   description: Free space on the card in bytes, before.
   type: int
   returned: success
+label:
+  description: The experiment that the camera records, as its card says; empty where it says none.
+  type: str
+  returned: success
 foreign:
   description: Names in the image directory that are no images. They are left alone.
   type: list
@@ -123,12 +127,14 @@ foreign:
   returned: success
 """
 
+import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
     finish,
     images,
@@ -150,8 +156,11 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Make everything that is set aside ready; return the module's result."""
     card.check()
     free = card.free()
+    cleaned = []
     for given in params["receipts"]:
-        receipt.apply(card, receipt.Receipt.parse(given), dry_run=check)
+        # One of another manifest does not license anything here: the batch goes home again.
+        with contextlib.suppress(Error):
+            cleaned.append(receipt.apply(card, receipt.Receipt.parse(given), dry_run=check))
     loose = card.loose()
     finished = card.stable(loose.images) if params["set_aside"] == "stable" else []
     foreign = [ascii(name)[1:-1] for name in loose.foreign[:20]]
@@ -167,16 +176,18 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             "fell_back": False,
             "free": free,
             "foreign": foreign,
+            "label": card.label() or "",
             "msg": f"would carry {images(count)} home",
         }
     card.set_aside(finished, params["fallback"])
     card.tidy()
+    batch.mend(card)
     wanted = params["method"] == "zip"
     frozen = [batch.freeze(card, found, wanted) for found in card.batches()]
     count, size = sum(found.images for found in frozen), sum(found.bytes for found in frozen)
     fell_back = wanted and any(found.made and not found.zipped for found in frozen)
     return {
-        "changed": bool(finished) or any(found.made for found in frozen),
+        "changed": bool(finished) or any(found.made for found in frozen) or any(done.deleted for done in cleaned),
         "batches": [
             {
                 "experiment": found.batch.experiment,
@@ -193,6 +204,7 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         "fell_back": fell_back,
         "free": free,
         "foreign": foreign,
+        "label": card.label() or "",
         "msg": f"{images(count)} to carry home, {megabytes(size)}"
         + (", as files: no room on the card for a zip" if fell_back else ""),
     }

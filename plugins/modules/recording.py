@@ -132,7 +132,7 @@ foreign:
   elements: str
   returned: success
 reached:
-  description: Whether the camera could be reached by SSH.
+  description: Whether the part on the camera was done. Nothing else of this run can be done there otherwise.
   type: bool
   returned: always
 clock_offset:
@@ -148,6 +148,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import experiment_id
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.unit import Unit
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -171,7 +172,7 @@ _FIRST_START = 30.0
 
 def record(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Bring card and service into the state in which the API can be asked to detect."""
-    experiment = params["experiment"]
+    experiment = experiment_id(params["experiment"])
     resumed = card.label() == experiment
     if resumed and unit.active() and params["state"] == "recording":
         return {"changed": False, "resumed": True, "service_age": unit.age(), **_found(card, params)}
@@ -200,6 +201,8 @@ def idle(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[st
     loose = card.loose().images
     quiet = params["detection_stopped"] or not running
     if quiet and running == wanted and not loose and card.label() is None:
+        if not check:
+            card.tidy()
         return {"changed": False, **_found(card, params)}
     if check:
         return {"changed": True, **_found(card, params, loose)}

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, failure
+
+
+class NotDoneThere(errors.Error):
+    """The part on the camera was not done: it cannot be reached, or something there is not as it should be."""
 
 
 class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no types
@@ -26,9 +30,7 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
         try:
             result.update(self.work(task_vars or {}))
         except errors.Error as error:
-            result.update(failed=True, msg=str(error), reached=True)
-        except AnsibleConnectionFailure as error:
-            result.update(failed=True, msg=failure.explain(str(error)), reached=False)
+            result.update(failed=True, msg=str(error), reached=not isinstance(error, NotDoneThere))
         except OSError as error:
             result.update(failed=True, msg=str(errors.from_os_error(self.tried, error)), reached=True)
         return result
@@ -43,8 +45,7 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
         """Run the module of this action's name on the camera.
 
         Raises:
-            Error: if it failed there.
-            AnsibleConnectionFailure: if the camera cannot be reached.
+            NotDoneThere: if it failed or could not run.
         """
         name = str(self._task.action).rpartition(".")[2]
         try:
@@ -53,12 +54,10 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
                 module_args=arguments,
                 task_vars=task_vars,
             )
-        except AnsibleConnectionFailure:
-            raise
         except AnsibleError as error:
-            raise errors.Error("", failure.explain(str(error))) from None
-        if result.get("unreachable"):
-            raise AnsibleConnectionFailure(str(result.get("msg", "")))
-        if result.get("failed"):
-            raise errors.Error("", failure.explain(failure.words(result)))
+            raise NotDoneThere("", failure.explain(str(error))) from None
+        if result.get("failed") or result.get("unreachable"):
+            # Our own modules say what to do; what ssh, sudo or a missing Python say has to be explained.
+            said = failure.words(result)
+            raise NotDoneThere("", said if "invocation" in result else failure.explain(said))
         return result

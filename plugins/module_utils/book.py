@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The book of all experiments: what the module `experiment` reads and writes in one call."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from . import archive, closing, events, experiment, names, receiving, record
+from .errors import Error, from_os_error
+from .layout import Layout
+from .record import Record
+
+_TO_RECORD = (record.EXPECTED, record.RECORDING)
+
+
+class Merged(NamedTuple):
+    """What merging the archives of cameras that are home came to."""
+
+    made: list[str]
+    """Paths of the archives that were made."""
+    wrong: list[str]
+    """A line for each camera and experiment whose archive could not be made."""
+    failed: frozenset[tuple[str, str]] = frozenset()
+
+    def spoilt(self, directory: str, camera: str) -> bool:
+        """Tell whether the camera's archive of that experiment could not be made."""
+        return (directory, camera) in self.failed
+
+
+NOTHING = Merged([], [])
+
+
+def settled(records: list[Record], params: dict[str, Any]) -> Iterator[tuple[Record, str]]:
+    """Yield record and camera wherever a camera that is home, or given up, does not record any more."""
+    cameras = {**dict.fromkeys(params["give_up"], ""), **params["home"]}
+    for found in records:
+        for name, label in cameras.items():
+            entry = found.cameras.get(name)
+            if entry is not None and entry.state not in _TO_RECORD and label != found.id:
+                yield found, name
+
+
+def merge_home(layout: Layout, params: dict[str, Any]) -> Merged:
+    """Merge the parts of cameras that are home, wherever they do not record any more.
+
+    What is wrong with one archive holds up no other.
+
+    Args:
+        layout: the data directory.
+        params: the arguments of the module `experiment`.
+    """
+    records, _ = record.load_all(layout)
+    made: list[str] = []
+    wrong: list[str] = []
+    failed = set()
+    for directory, name in _to_merge(layout, records, params):
+        try:
+            made += closing.merge(layout, directory, name)
+        except Error as error:
+            wrong.append(str(error))
+            failed.add((directory, name))
+        except OSError as error:
+            wrong.append(str(from_os_error(f"archive the images of {name} in {directory}", error)))
+            failed.add((directory, name))
+    return Merged(made, wrong, frozenset(failed))
+
+
+def _to_merge(layout: Layout, records: list[Record], params: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for found, name in settled(records, params):
+        yield found.id, name
+    # What no record knows is merged as well: unclaimed images, and experiments whose record was lost.
+    recorded = {found.id for found in records}
+    for directory in layout.experiments():
+        if names.is_experiment(directory):
+            for name, label in params["home"].items():
+                known = directory in recorded and any(each.id == directory and name in each.cameras for each in records)
+                if not known and label != directory:
+                    yield directory, names.camera_name(name)
+
+
+class Book:
+    """All records of a data directory, and one call's work on them.
+
+    Args:
+        layout: the data directory.
+        params: the module's arguments.
+        check: whether nothing may be written.
+        merged: what `merge_home` came to.
+    """
+
+    def __init__(self, layout: Layout, params: dict[str, Any], check: bool, merged: Merged = NOTHING) -> None:
+        self.layout = layout
+        self.params = params
+        self.check = check
+        self.cameras: dict[str, str] = {names.camera_name(name): mode for name, mode in params["cameras"].items()}
+        self.wanted = names.experiment_id(params["id"]) if params["id"] else None
+        self.records, self.unreadable = record.load_all(layout)
+        self.changed = False
+        self.merged = merged
+
+    def bring(self, state: str) -> dict[str, Any]:
+        """Bring the records into `state`, one of those below; return the module's result."""
+        steps = (self.recording, self.noted, self.closing, self.closed, self.present)
+        return {step.__name__: step for step in steps}[state]()
+
+    def recording(self) -> dict[str, Any]:
+        """Resume or open."""
+        if shutil.which("rsync") is None:
+            raise Error("look for rsync on the orchestrator", "it is not installed", "Run 'sudo apt install rsync'")
+        opened = experiment.open_or_resume(
+            self.records,
+            self.cameras,
+            dt.datetime.now().astimezone(),
+            _time_of_day(self.params["stop_time"]),
+            self.wanted,
+            lambda name: os.path.lexists(self.layout.experiment(name)),
+        )
+        if opened.record not in self.records:
+            self.records.insert(0, opened.record)
+        self._save(opened.changed)
+        if not opened.resumed:
+            self._event(opened.record, "opened")
+        for closed in opened.changed:
+            if closed is not opened.record:
+                self._event(closed, "closing", reason=f"{opened.record.id} begins")
+        verb = "resumed" if opened.resumed else "opened"
+        return {
+            **self._result(opened.record),
+            "resumed": opened.resumed,
+            "msg": f"experiment {opened.record.id} {verb}",
+        }
+
+    def noted(self) -> dict[str, Any]:
+        """Note which cameras have been made to record."""
+        found = self._find(self._chosen())
+        if found is not None:
+            news = [name for name in self.params["recording"] if experiment.note_recording(found, [name], events.now())]
+            self._save([found] if news else [])
+            for name in news:
+                self._event(found, "recording", name)
+            self._failures(found)
+        return {**self._result(found), "msg": f"recording: {', '.join(self.params['recording']) or 'none'}"}
+
+    def closing(self) -> dict[str, Any]:
+        """Mark as closing."""
+        chosen = [self._named(self.wanted)] if self.wanted else self.records
+        if self.wanted and chosen[0].state == record.CLOSED:
+            for name in self.cameras:
+                other = experiment.open_for(self.records, name, _TO_RECORD)
+                if other is not None:
+                    raise Error(
+                        f"stop experiment {self.wanted}",
+                        f"it is closed, and {name} records {other.id}",
+                        "Leave wildberryeye_experiment out to stop the one that is open",
+                    )
+        open_before = [found for found in chosen if found.state in (record.RECORDING, record.CLOSING)]
+        changed = experiment.close(chosen, self.cameras)
+        given_up = self._give_up()
+        self._save(changed + given_up)
+        for found in changed:
+            self._event(found, "closing")
+        first = next(iter(open_before), None)
+        return {
+            **self._result(first, unclaimed=first is None),
+            "msg": f"experiment {first.id} is closing{self._forgotten(first)}" if first else "no experiment is open",
+        }
+
+    def closed(self) -> dict[str, Any]:
+        """Merge what is home, and close what is complete."""
+        found = self._find(self._chosen())
+        self._save(self._give_up())
+        if found is not None:
+            self._failures(found)
+        if not self.check:
+            for name in self.params["home"]:
+                receiving.forget_incoming(self.layout, names.camera_name(name))
+            for each, name in settled(self.records, self.params):
+                self._note_home(each, name)
+        if self.merged.wrong:
+            raise Error("archive what is home", "; ".join(self.merged.wrong))
+        return {**self._result(found), "made": self.merged.made, "msg": self._closing_words()}
+
+    def present(self) -> dict[str, Any]:
+        """Look."""
+        found = self._find(self._chosen())
+        return {**self._result(found), "msg": f"experiment {found.id}" if found else "no experiment is open"}
+
+    def _note_home(self, found: Record, name: str) -> None:
+        entry = found.cameras.get(name)
+        if entry is None or self.merged.spoilt(found.id, name):
+            return
+        paths = self.layout.archives(found.id, name)
+        known = [each["name"] for each in entry.archives]
+        if entry.state != record.CLOSING and known == [os.path.basename(path) for path in paths]:
+            # Settled before: archives of past experiments are not opened again.
+            return
+        listed: list[dict[str, object]] = [dict(archive.figures(path)._asdict()) for path in paths]
+        if not listed and entry.state == record.CLOSING:
+            receiving.write_empty(self.layout, found.id, name)
+        was_closed = found.closed
+        if experiment.note_home(found, name, listed, events.now()):
+            self._save([found])
+            self._event(found, "home", name, archives=listed)
+            if found.closed and not was_closed:
+                self._event(found, "closed")
+
+    def _give_up(self) -> list[Record]:
+        unknown = [name for name in self.params["give_up"] if not any(name in each.cameras for each in self.records)]
+        if unknown:
+            raise Error(f"give up {unknown[0]}", "no experiment knows this camera", "Check its name")
+        changed = experiment.give_up(self.records, self.params["give_up"])
+        for found in changed:
+            for name in self.params["give_up"]:
+                if name in found.cameras:
+                    self._event(found, "given up", name)
+            if found.state == record.CLOSED and not found.closed:
+                found.closed = events.now()
+        return changed
+
+    def _chosen(self) -> str | None:
+        if self.wanted:
+            return self.wanted
+        for states in (_TO_RECORD, (record.CLOSING,)):
+            for name in self.cameras:
+                found = experiment.open_for(self.records, name, states)
+                if found is not None:
+                    return found.id
+        return None
+
+    def _find(self, wanted: str | None) -> Record | None:
+        if self.check and self.params["state"] in ("noted", "closed"):
+            # In check mode the experiment that would have been opened does not exist.
+            return next((found for found in self.records if found.id == wanted), None)
+        return self._named(wanted) if wanted else None
+
+    def _named(self, wanted: str | None) -> Record:
+        for found in self.records:
+            if found.id == wanted:
+                return found
+        raise Error(
+            f"look up experiment {wanted}",
+            f"{self.layout.data_dir} has no readable record of it",
+            "Leave wildberryeye_experiment out for the open one, or correct it",
+        )
+
+    def _save(self, changed: list[Record]) -> None:
+        for found in changed:
+            self.changed = True
+            if not self.check:
+                record.save(self.layout, found)
+
+    def _event(self, found: Record, event: str, camera: str | None = None, **details: Any) -> None:
+        if not self.check:
+            events.append(self.layout.events(found.id), event, camera, **details)
+
+    def _failures(self, found: Record) -> None:
+        for name, text in self.params["failures"].items():
+            self._event(found, "failed", name, text=str(text))
+
+    def _result(self, found: Record | None, unclaimed: bool = False) -> dict[str, Any]:
+        cameras = {}
+        for name in self.cameras:
+            # Without a word about which one is meant, each camera's own experiment counts.
+            mine = found
+            if not self.wanted:
+                mine = (
+                    experiment.open_for(self.records, name, _TO_RECORD)
+                    or experiment.open_for(self.records, name, (record.CLOSING,))
+                    or found
+                )
+            entry = mine.cameras.get(name) if mine else None
+            wanted = entry is not None and entry.state in _TO_RECORD
+            cameras[name] = {
+                "state": entry.state if entry else "none",
+                "recording_in": mine.id if mine and wanted else "",
+                "fallback": names.UNCLAIMED if unclaimed else experiment.last_of(self.records, name),
+                "archives": entry.archives if entry else [],
+            }
+        return {
+            "changed": self.changed or bool(self.merged.made),
+            "id": found.id if found else "",
+            "experiment_state": found.state if found else "",
+            "data_dir": self.layout.data_dir,
+            "cameras": cameras,
+            "unreadable": self.unreadable,
+        }
+
+    def _forgotten(self, found: Record) -> str:
+        gone = [
+            name
+            for name, entry in found.cameras.items()
+            if entry.state in _TO_RECORD and name not in {*self.cameras, *self.params["known"]}
+        ]
+        if not gone or not self.params["known"]:
+            return ""
+        advice = f"put it back, or give it up with -e wildberryeye_give_up={gone[0]}"
+        return f", but {', '.join(gone)} is to record and no longer in the inventory: {advice}"
+
+    def _closing_words(self) -> str:
+        made = ", ".join(os.path.basename(path) for path in self.merged.made)
+        return f"archived {made}" if made else "nothing to archive"
+
+
+def _time_of_day(text: str) -> dt.time:
+    try:
+        # Nothing more lenient: YAML makes 1350 of an unquoted 22:30, which is ten to two in ISO 8601.
+        return dt.datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        advice = 'Write it in quotes, as "01:00"'
+        raise Error(f"use {text!r} as wildberryeye_stop_time", "not a time of day", advice) from None

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One station for all tests of a run; each test finds it as it was before the first experiment."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+import pytest
+
+from e2e.station import Station
+from lab import CameraSpec, Lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def end_in_order() -> Iterator[None]:
+    """Let SIGTERM end a run as Ctrl-C does, so that no container outlives it."""
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, end)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """An orchestrator, and a camera of each mode, on both releases, with two users' names."""
+    cameras = [
+        CameraSpec("object", "object"),
+        CameraSpec("motion", "motion", release="trixie", user="station-2"),
+    ]
+    with Lab(cameras, orchestrator="bookworm", directory=tmp_path_factory.mktemp("station")) as up:
+        yield up
+
+
+@pytest.fixture
+def station(lab: Lab) -> Station:
+    """The station, fresh."""
+    found = Station(lab)
+    found.fresh()
+    return found

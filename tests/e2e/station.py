@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A station under test: an orchestrator and its cameras in the lab, and the truth about every image."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import Camera, Lab, Orchestrator, wait_until
+
+INVENTORY = "/home/decim/station/inventory/hosts.yml"
+IMAGE = re.compile(r"(?:object|motion|manual)_\d{8}-\d{6}-\d{6}_[^/]*\.jpg")
+
+
+@dataclass
+class Run:
+    """How a playbook ended, and what a person saw of it."""
+
+    status: int
+    text: str
+
+    def row(self, camera: str) -> str:
+        """Return the camera's line of the table at the end."""
+        table = self.text[self.text.rindex("camera  ") :]
+        (line,) = [line for line in table.splitlines() if line.startswith(f"{camera} ")]
+        return line
+
+
+class Station:
+    """Runs playbooks as the user decim on the orchestrator, and knows what the cameras wrote.
+
+    Args:
+        lab: the lab, up, with an orchestrator.
+    """
+
+    def __init__(self, lab: Lab) -> None:
+        assert lab.orchestrator is not None
+        self.lab = lab
+        self.orchestrator: Orchestrator = lab.orchestrator
+        self.cameras = lab.cameras
+        self.data = lab.home_data / "analysis" / "data"
+
+    def fresh(self) -> None:
+        """Make everything as it was before the first experiment."""
+        self.orchestrator.exec("pkill", "-9", "-u", "decim", "-f", "ansible|rsync|ssh", check=False)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda camera: camera.reset(), self.cameras.values()))
+        for path in self.lab.home_data.iterdir():
+            shutil.rmtree(path)
+        self.orchestrator.write_inventory({"wildberryeye_ready_timeout": 20})
+
+    def play(self, name: str, *arguments: str, status: int = 0, env: dict[str, str] | None = None) -> Run:
+        """Run a playbook to its end; it must end with `status`, and without a word that alarms for nothing."""
+        return self.judge(self.orchestrator.ansible(*self.command(name, *arguments), env=env), status)
+
+    def begin(self, name: str, *arguments: str) -> subprocess.Popen[str]:
+        """Start a playbook that the test does something with before it ends."""
+        return self.orchestrator.popen(
+            *self.command(name, *arguments), user="decim", cwd="/home/decim/wildberryeye-orchestrator"
+        )
+
+    def end(self, running: subprocess.Popen[str], status: int | None = 0, timeout: float = 120) -> Run:
+        """Wait for a playbook that was begun."""
+        out, err = running.communicate(timeout=timeout)
+        return self.judge(subprocess.CompletedProcess(running.args, running.returncode, out, err), status)
+
+    def command(self, name: str, *arguments: str) -> list[str]:
+        """Return the command line of a playbook."""
+        return ["ansible-playbook", "-i", INVENTORY, f"playbooks/{name}.yml", *arguments]
+
+    @staticmethod
+    def judge(done: subprocess.CompletedProcess[str], status: int | None) -> Run:
+        """Check what holds for every run, and return it."""
+        text = done.stdout + done.stderr
+        print(text)
+        if status is not None:
+            assert done.returncode == status, text
+            for alarm in ("WARNING", "DEPRECATION", "Traceback", "MODULE FAILURE", '{"'):
+                assert alarm not in text, text
+        return Run(done.returncode, text)
+
+    def at(self, time: str, name: str, *arguments: str, status: int = 0) -> Run:
+        """Run a playbook while the orchestrator's clock shows `time`, local."""
+        command = ["faketime", "-f", f"@{time}", *self.command(name, *arguments)]
+        return self.judge(self.orchestrator.ansible(*command), status)
+
+    def kill_playbooks(self) -> None:
+        """kill -9 of everything that runs for decim: what a power cut leaves of a run."""
+        self.orchestrator.exec("pkill", "-9", "-u", "decim", "-f", "ansible|rsync|ssh", check=False)
+
+    def wait_for_images(self, *names: str, more: int = 5) -> None:
+        """Wait until each camera has written so many more detected images."""
+        cameras = [self.cameras[name] for name in names] or list(self.cameras.values())
+        for camera in cameras:
+            before = len(self.detected(camera))
+            what = f"{camera.name} writes {more} more images"
+            wait_until(lambda c=camera, n=before: len(self.detected(c)) >= n + more, what, 30)  # type: ignore[misc]
+
+    @staticmethod
+    def detected(camera: Camera) -> list[str]:
+        """Return the names of the images that the camera's detection wrote."""
+        return [str(line["name"]) for line in camera.written() if line["event"] == "end" and line["kind"] != "manual"]
+
+    @staticmethod
+    def truth(camera: Camera) -> dict[str, str]:
+        """Return name to SHA-256 of every image that the camera wrote to its end."""
+        return {str(line["name"]): str(line["sha256"]) for line in camera.written() if line["event"] == "end"}
+
+    def record(self, experiment: str) -> dict[str, Any]:
+        """Return an experiment's record."""
+        found: dict[str, Any] = json.loads((self.data / experiment / "experiment.json").read_text())
+        return found
+
+    def experiments(self) -> list[str]:
+        """Return the ids of all experiments."""
+        return sorted(path.parent.name for path in self.data.glob("*/experiment.json"))
+
+    def archives(self, camera: str) -> dict[str, dict[str, str]]:
+        """Return, for each public archive of a camera, name to SHA-256 of the images in it."""
+        found = {}
+        for path in sorted(self.data.glob(f"*/{camera}/{camera}_*.zip")):
+            found[path.name] = contents(path)
+        return found
+
+    def home(self, camera: str) -> dict[str, str]:
+        """Return name to SHA-256 of the camera's images in all of its archives, each of them once."""
+        images: dict[str, str] = {}
+        for archive in self.archives(camera).values():
+            assert not images.keys() & archive.keys(), "an image was archived twice"
+            images.update(archive)
+        return images
+
+    def on_card(self, camera: str) -> dict[str, str]:
+        """Return name to SHA-256 of every image on the camera's card, wherever it lies."""
+        script = 'cd "$1" && find . -type f -name "*.jpg" -exec sha256sum {} +'
+        host = self.cameras[camera]
+        out = host.exec("sh", "-c", script, "sh", host.image_dir).stdout
+        pairs = [line.split("  ", 1) for line in out.splitlines()]
+        return {path.rsplit("/", 1)[1]: sha256 for sha256, path in pairs}
+
+    def assert_nothing_lost(self) -> None:
+        """Each image that a camera ever wrote is intact on the camera or in an archive."""
+        for name, camera in self.cameras.items():
+            truth = self.truth(camera)
+            held: dict[str, set[str]] = {}
+            for images in (self.on_card(name), *self.archives(name).values(), *self.parts(name)):
+                for image, sha256 in images.items():
+                    held.setdefault(image, set()).add(sha256)
+            lost = [image for image, sha256 in truth.items() if sha256 not in held.get(image, set())]
+            assert not lost, f"{name} lost {lost[:3]} and {len(lost)} in all"
+
+    def parts(self, camera: str) -> list[dict[str, str]]:
+        """Return the images of archives that are not merged yet."""
+        return [contents(path) for path in self.data.glob(f"*/{camera}/parts/*.zip")]
+
+    def assert_all_home(self, *names: str) -> None:
+        """All that the cameras wrote is in their archives, and their cards are as before the first experiment."""
+        for name in names or tuple(self.cameras):
+            assert self.home(name) == self.truth(self.cameras[name]), name
+            assert self.cameras[name].listing() == [], name
+        assert not list(self.data.glob("*/*/*.jpg"))
+        if not names:
+            assert not (self.data / ".incoming").exists()
+
+    def footprint(self) -> dict[str, str]:
+        """Return every file below the data directory and on the cards, with its SHA-256."""
+        found = {}
+        for path in sorted(self.data.rglob("*")):
+            if path.is_file() and ".locks" not in path.parts:
+                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+        for name in self.cameras:
+            found.update({f"{name}:{image}": sha256 for image, sha256 in self.on_card(name).items()})
+            found.update({f"{name}/{path}": "" for path in self.cameras[name].listing()})
+        return found
+
+
+def contents(path: Path) -> dict[str, str]:
+    """Return name to SHA-256 of the images in an archive, proven by the list that it carries."""
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_STORED}
+        images = {
+            name: hashlib.sha256(archive.read(name)).hexdigest()
+            for name in archive.namelist()
+            if name != "manifest-sha256.txt"
+        }
+        listed = archive.read("manifest-sha256.txt").decode().splitlines()
+    assert listed == [f"{sha256}  {name}" for name, sha256 in sorted(images.items())]
+    assert all(IMAGE.fullmatch(name) for name in images)
+    return images
