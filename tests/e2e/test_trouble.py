@@ -124,6 +124,12 @@ def no_sudo(station: Station) -> None:
     station.cameras["motion"].exec("sh", "-c", "mkdir -p /root/sudoers && mv /etc/sudoers.d/* /root/sudoers/")
 
 
+def wrong_address(station: Station) -> None:
+    variables = "/home/decim/station/inventory/host_vars"
+    script = f"mkdir -p {variables}; echo 'ansible_host: nowhere.invalid' >{variables}/motion.yml"
+    station.orchestrator.exec("sh", "-c", script)
+
+
 TROUBLE: dict[str, tuple[Callable[[Station], None], list[str], str]] = {
     "missing unit": (no_unit, [], r"wildberryeye\.service: systemd says not-found\. Install"),
     "wrong mode": (wrong_mode, [], r"runs the camera in object mode, the inventory says motion\. Put the camera into"),
@@ -145,8 +151,8 @@ TROUBLE: dict[str, tuple[Callable[[Station], None], list[str], str]] = {
         r":5999/api/capture\): connection refused\. .*wildberryeye_api_port",
     ),
     "wrong address": (
-        lambda station: None,
-        ["-e", "ansible_host=nowhere.invalid"],
+        wrong_address,
+        [],
         r"its name is not known .*Check ansible_host",
     ),
     "wrong image directory": (
@@ -168,6 +174,7 @@ def test_each_mistake_ends_in_one_line_with_camera_and_remedy(station: Station, 
         assert re.search(expected, run.row("motion")), run.row("motion")
         assert len([line for line in run.text.splitlines() if "FAILED" in line]) == 1
     finally:
+        station.orchestrator.exec("rm", "-rf", "/home/decim/station/inventory/host_vars")
         if trouble == "no sudo":
             station.cameras["motion"].exec("sh", "-c", "mv /root/sudoers/* /etc/sudoers.d/")
     station.assert_nothing_lost()
@@ -179,7 +186,7 @@ def test_a_changed_host_key_is_refused(station: Station) -> None:
     known = "/home/decim/station/known_hosts"
     station.orchestrator.exec("sh", "-c", "rm -rf /home/decim/.ansible/cp; pkill -u decim ssh || true")
     before = station.orchestrator.exec("cat", known).stdout
-    foreign = re.sub(rf"^({re.escape(camera.address)} \S+ )\S+", lambda line: line[1] + "A" * 68, before, flags=re.M)
+    foreign = re.sub(rf"^({re.escape(camera.address)}\S* \S+ )\S+", lambda line: line[1] + "A" * 68, before, flags=re.M)
     station.orchestrator.exec("sh", "-c", f"cat >{known}", input=foreign)
     try:
         run = station.play("stop", status=2)
@@ -317,7 +324,7 @@ def test_what_is_no_image_is_left_alone_and_reported(station: Station) -> None:
     camera = station.cameras["object"]
     recorded(station)
     script = r"""
-        cd "$1"; touch .DONE 'notes.txt' "$(printf 'object_20260522-093015-123456_x\n_root.jpg')" -- '-rf' '$(reboot).jpg'
+        cd "$1"; touch .DONE notes.txt "$(printf 'object_20260522-093015-123456_x\n_root.jpg')" -- '-rf' '$(reboot).jpg'
         mkdir object_20260522-093015-123456_dir_root.jpg; mkfifo motion_20260522-093015-123456_fifo_root.jpg
         ln -s /etc/passwd object_20260522-093015-123456_link_root.jpg; touch "$(printf 'object_\377.jpg')"
     """

@@ -271,7 +271,7 @@ class Host:
 
     def _network(self, script: str) -> str:
         """Run a script of ip and tc in the host's network, where it is root whatever the host allows."""
-        state, pid = self._state()
+        state, _ = self._state()
         if pid == "0":
             raise LabError(f"{self.name}: container is {state}, it has no network")
         return root("nsenter", "-t", pid, "-n", "sh", "-c", script).stdout
@@ -384,7 +384,7 @@ class Camera(Host):
 
     def reset(self) -> None:
         """Make it a fresh camera again, whatever was done to it, without a reboot where possible."""
-        state, pid = self._state()
+        state, _ = self._state()
         if state == "paused":
             self.unpause()
         elif state != "running":
