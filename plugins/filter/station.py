@@ -49,9 +49,15 @@ def explained(result: Mapping[str, Any]) -> str:
     return failure.in_one_line(result)
 
 
-def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str) -> list[str]:
-    """Return the options that make rsync fetch exactly `batches`: manifests, and zips or images."""
-    options = ["--inplace", "--prune-empty-dirs"]
+def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: int) -> list[str]:
+    """Return the options that make rsync fetch exactly `batches`: manifests, and zips or images.
+
+    Args:
+        batches: as the module `image_batch` returns them.
+        bwlimit: the most that it may take of the link, in rsync's notation; empty for all.
+        timeout: seconds after which it ends by itself, rounded up to minutes.
+    """
+    options = ["--inplace", "--prune-empty-dirs", f"--stop-after={max(1, -(-int(timeout) // 60))}"]
     if bwlimit:
         options.append(f"--bwlimit={bwlimit}")
     for batch in batches:

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import archive, closing, events, experiment, names, receiving, record
+from . import archive, closing, events, experiment, lock, names, receiving, record
 from .errors import Error, from_os_error
 from .layout import Layout
 from .record import Record
@@ -54,12 +54,16 @@ def merge_home(layout: Layout, params: dict[str, Any]) -> Merged:
         params: the arguments of the module `experiment`.
     """
     records, _ = record.load_all(layout)
+    # Those that are given up in this very call do not record any more either.
+    experiment.give_up(records, params["give_up"])
     made: list[str] = []
     wrong: list[str] = []
     failed = set()
     for directory, name in _to_merge(layout, records, params):
         try:
-            made += closing.merge(layout, directory, name)
+            # Two runs that merge the same parts would publish one archive over the other.
+            with lock.exclusive(layout.locks(), f"merge-{name}"):
+                made += closing.merge(layout, directory, name)
         except Error as error:
             wrong.append(str(error))
             failed.add((directory, name))
@@ -105,7 +109,11 @@ class Book:
     def bring(self, state: str) -> dict[str, Any]:
         """Bring the records into `state`, one of those below; return the module's result."""
         steps = (self.recording, self.noted, self.closing, self.closed, self.present)
-        return {step.__name__: step for step in steps}[state]()
+        result = {step.__name__: step for step in steps}[state]()
+        if state not in ("noted", "closed"):
+            # Said once in a run, by its first look at the records.
+            result["msg"] = "; ".join([result["msg"], *self.unreadable])
+        return result
 
     def recording(self) -> dict[str, Any]:
         """Resume or open."""
@@ -148,14 +156,14 @@ class Book:
     def closing(self) -> dict[str, Any]:
         """Mark as closing."""
         chosen = [self._named(self.wanted)] if self.wanted else self.records
-        if self.wanted and chosen[0].state == record.CLOSED:
+        if self.wanted and chosen[0].state != record.RECORDING:
             for name in self.cameras:
                 other = experiment.open_for(self.records, name, _TO_RECORD)
                 if other is not None:
                     raise Error(
                         f"stop experiment {self.wanted}",
-                        f"it is closed, and {name} records {other.id}",
-                        "Leave wildberryeye_experiment out to stop the one that is open",
+                        f"it is {chosen[0].state}, and {name} records {other.id}",
+                        "Leave wildberryeye_experiment out to stop what is open; collect.yml brings home what is left",
                     )
         open_before = [found for found in chosen if found.state in (record.RECORDING, record.CLOSING)]
         changed = experiment.close(chosen, self.cameras)
@@ -163,10 +171,12 @@ class Book:
         self._save(changed + given_up)
         for found in changed:
             self._event(found, "closing")
-        first = next(iter(open_before), None)
+        first = next((found for found in open_before if found.cameras.keys() & self.cameras.keys()), None)
+        first = first or next(iter(open_before), None)
+        said = f"experiment {first.id} is closing" if first else "no experiment is open"
         return {
             **self._result(first, unclaimed=first is None),
-            "msg": f"experiment {first.id} is closing{self._forgotten(first)}" if first else "no experiment is open",
+            "msg": said + "".join(self._forgotten(found) for found in open_before),
         }
 
     def closed(self) -> dict[str, Any]:
@@ -175,13 +185,20 @@ class Book:
         self._save(self._give_up())
         if found is not None:
             self._failures(found)
+        wrong = list(self.merged.wrong)
         if not self.check:
             for name in self.params["home"]:
                 receiving.forget_incoming(self.layout, names.camera_name(name))
             for each, name in settled(self.records, self.params):
-                self._note_home(each, name)
-        if self.merged.wrong:
-            raise Error("archive what is home", "; ".join(self.merged.wrong))
+                # What is wrong with one archive keeps no other camera from being home.
+                try:
+                    self._note_home(each, name)
+                except Error as error:
+                    wrong.append(str(error))
+                except OSError as error:
+                    wrong.append(str(from_os_error(f"note that {name} is home from {each.id}", error)))
+        if wrong:
+            raise Error("archive what is home", "; ".join(wrong))
         return {**self._result(found), "made": self.merged.made, "msg": self._closing_words()}
 
     def present(self) -> dict[str, Any]:
@@ -212,13 +229,14 @@ class Book:
         unknown = [name for name in self.params["give_up"] if not any(name in each.cameras for each in self.records)]
         if unknown:
             raise Error(f"give up {unknown[0]}", "no experiment knows this camera", "Check its name")
-        changed = experiment.give_up(self.records, self.params["give_up"])
-        for found in changed:
-            for name in self.params["give_up"]:
-                if name in found.cameras:
-                    self._event(found, "given up", name)
-            if found.state == record.CLOSED and not found.closed:
-                found.closed = events.now()
+        changed = []
+        for name in dict.fromkeys(self.params["give_up"]):
+            for found in experiment.give_up(self.records, [name]):
+                changed.append(found)
+                self._event(found, "given up", name)
+                if found.state == record.CLOSED and not found.closed:
+                    found.closed = events.now()
+                    self._event(found, "closed")
         return changed
 
     def _chosen(self) -> str | None:
@@ -258,8 +276,11 @@ class Book:
             events.append(self.layout.events(found.id), event, camera, **details)
 
     def _failures(self, found: Record) -> None:
+        last = {event.get("camera"): event for event in events.read(self.layout.events(found.id))}
         for name, text in self.params["failures"].items():
-            self._event(found, "failed", name, text=str(text))
+            # Said once, until something else happens to that camera: a stop may be retried all night.
+            if (last.get(name, {}).get("event"), last.get(name, {}).get("text")) != ("failed", str(text)):
+                self._event(found, "failed", name, text=str(text))
 
     def _result(self, found: Record | None, unclaimed: bool = False) -> dict[str, Any]:
         cameras = {}

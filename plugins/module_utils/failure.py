@@ -18,6 +18,11 @@ class _Known(NamedTuple):
 
 _KNOWN = (
     _Known(
+        r"stopping at requested limit",
+        "the transfer took longer than wildberryeye_collection_timeout",
+        "Run it again: it goes on where it was",
+    ),
+    _Known(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No .* host key is known",
         "its host key is not the one that is known",
         "If it was reinstalled, remove the old key with 'ssh-keygen -R ADDRESS' and log in once by hand;"

@@ -87,6 +87,8 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
         said = "recording" if recorded(steps) else "not recording"
         if recorded(steps) and wrong:
             said += ", not collected"
+        elif not wrong and not recorded(steps):
+            wrong = f"run {asked}.yml again"
         return Outcome(camera, said, images, size, wrong or note, bool(wrong))
     if asked == "collect":
         return Outcome(camera, "not collected" if wrong else "collected", images, size, wrong or note, bool(wrong))
@@ -94,7 +96,7 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
     archives = entry.get("archives") or []
     if entry.get("state") == "given_up":
         return Outcome(camera, "given up", images, size, "", False)
-    if wrong or not home(steps):
+    if wrong or not home(steps) or entry.get("state") == "closing":
         return Outcome(camera, "not home", images, size, wrong or "run stop.yml again", True)
     if not record.get("id"):
         return Outcome(camera, "idle", images, size, note, False)

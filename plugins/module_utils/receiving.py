@@ -114,7 +114,8 @@ def _held(layout: Layout, camera: str, receipt: Receipt, listed: Manifest) -> bo
         return True
     proven = {(name, entry.sha256) for name, entry in listed.entries.items() if name not in set(receipt.unproven)}
     for path in layout.archives(listed.experiment, camera):
-        with contextlib.suppress(*archive.BROKEN):
+        # One that is damaged or cannot be read holds nothing.
+        with contextlib.suppress(Error, OSError):
             proven -= archive.contents(path).items()
     return not proven
 
@@ -124,18 +125,23 @@ def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
     wanted = {entry.name: entry.sha256 for entry in listed.entries.values()}
     if not wanted:
         return set()
-    found, whole = archive.intact(part, wanted)
+    already, whole = archive.intact(part, wanted)
     if whole:
         # Killed between archive and receipt: it is here, and only has to be receipted.
-        return found
+        return already
     found, whole = archive.intact(f"{arrived}.zip", wanted)
     if whole:
         durable.publish(f"{arrived}.zip", part)
         return found
     zipped = os.path.exists(f"{arrived}.zip")
     sources = [
-        archive.Source(name, wanted[name], f"{arrived}.zip" if zipped else os.path.join(arrived, name), member=zipped)
-        for name in sorted(found if zipped else wanted)
+        # What the part holds stays in it: its receipt may be lost, and the image gone from the card.
+        archive.Source(name, wanted[name], part, member=True)
+        if name in already
+        else archive.Source(
+            name, wanted[name], f"{arrived}.zip" if zipped else os.path.join(arrived, name), member=zipped
+        )
+        for name in sorted(found | already if zipped else wanted)
     ]
     written = archive.write(part, sources) if sources else {}
     if not written:

@@ -403,6 +403,38 @@ def test_a_lost_or_torn_record_loses_no_image(station: Station) -> None:
     recorded(station)
     path = station.data / "day" / "experiment.json"
     path.write_bytes(path.read_bytes()[:100])
-    station.play("stop")
+    run = station.play("stop")
+    assert "experiment.json: it is torn or of another version. Move it away" in run.text
     station.assert_all_home()
     assert list(station.archives("object")) == ["object_day.zip"]
+
+
+def test_a_link_that_is_cut_in_mid_transfer_resumes_and_costs_the_other_camera_nothing(station: Station) -> None:
+    camera = station.cameras["object"]
+    recorded(station)
+    station.wait_for_images("object", more=60)
+    camera.shape("4mbit")
+    stopping = station.begin("stop", "-e", "wildberryeye_collection_method=files")
+    wait_until(lambda: len(list(station.data.glob(".incoming/object/day/*/*.jpg"))) > 3, "images arrive", 60)
+    camera.link_down()
+    run = station.end(stopping, status=2, timeout=180)
+    assert "not home" in run.row("object") and re.search(r"Run it again|run it again", run.row("object"))
+    station.assert_all_home("motion")
+    assert not station.archives("object")
+    camera.link_up()
+    camera.shape(None)
+    arrived = list(station.data.glob(".incoming/object/day/*/*.jpg"))
+    assert len(arrived) > 3, "what had arrived is not fetched again"
+    station.play("stop")
+    station.assert_all_home()
+
+
+def test_a_transfer_that_takes_too_long_ends_by_itself_and_goes_on_next_time(station: Station) -> None:
+    recorded(station, "object")
+    station.wait_for_images("object", more=60)
+    arguments = ["-e", "wildberryeye_collection_timeout=1", "-e", "wildberryeye_collection_bwlimit=100"]
+    run = station.play("stop", "--limit", "object", *arguments, status=2)
+    assert "took longer than wildberryeye_collection_timeout" in run.row("object")
+    assert "rsync" not in station.orchestrator.exec("ps", "-u", "decim", "-o", "comm=").stdout
+    station.play("stop")
+    station.assert_all_home()

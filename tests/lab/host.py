@@ -271,7 +271,7 @@ class Host:
 
     def _network(self, script: str) -> str:
         """Run a script of ip and tc in the host's network, where it is root whatever the host allows."""
-        state, _ = self._state()
+        state, pid = self._state()
         if pid == "0":
             raise LabError(f"{self.name}: container is {state}, it has no network")
         return root("nsenter", "-t", pid, "-n", "sh", "-c", script).stdout

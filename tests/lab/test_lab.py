@@ -66,7 +66,7 @@ def test_nothing_is_left_after_a_lab_or_after_one_that_failed_to_start(tmp_path:
     up.down()  # twice is once
 
     broken = Lab([CameraSpec("one", "object", memory="nonsense")], directory=tmp_path / "b")
-    with pytest.raises(LabError, match="nonsense|memory"):
+    with pytest.raises(LabError, match=r"nonsense|memory"):
         broken.up()
     assert traces(broken.name) == ""
 

@@ -4,17 +4,25 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import datetime
 import hashlib
 import importlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+import traceback
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple, NoReturn
 
+import ansible.plugins.action  # noqa: F401  or each copy of this process would import half of it again
 import yaml  # type: ignore[import-untyped]
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import manifest
@@ -55,33 +63,98 @@ def run_module(
     under: Iterable[str] = (),
     env: Mapping[str, str] | None = None,
     timeout: float = 60,
+    real: bool = False,
+    when: str = "",
 ) -> Outcome:
-    """Run the module `name` in a process of its own, as Ansible does.
+    """Run the module `name` in a process of its own.
+
+    A copy of this process takes 20 ms, an interpreter as Ansible starts it 300 ms: each module is run so at least once.
 
     Args:
         name: e.g. ``image_batch``.
         args: its arguments.
         check: whether in check mode.
-        under: what runs it, e.g. ``["faketime", "-f", "@2026-05-22 07:00:00"]``.
+        under: what runs it, e.g. ``["faketime", "-f", "@2026-05-22 07:00:00"]``; in an interpreter of its own.
         env: added to the environment.
         timeout: seconds.
+        real: whether in an interpreter of its own.
+        when: what its clock shows, local time; only for a copy of this process.
     """
-    given = {"ANSIBLE_MODULE_ARGS": {**args, "_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp"}}
-    done = subprocess.run(
-        [*under, sys.executable, "-m", f"{PACKAGE}.modules.{name}"],
-        input=json.dumps(given),
-        env={**os.environ, "PYTHONPATH": str(ROOT / "collections"), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})},
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
+    given = json.dumps(
+        {"ANSIBLE_MODULE_ARGS": {**args, "_ansible_check_mode": check, "_ansible_remote_tmp": "/tmp"}}
+    ).encode()
+    env = {"PYTHONPATH": str(ROOT / "collections"), "PYTHONDONTWRITEBYTECODE": "1", **(env or {})}
+    if real or under:
+        assert not when, "a clock of its own takes faketime"
+        command = [*under, sys.executable, "-m", f"{PACKAGE}.modules.{name}"]
+        done = subprocess.run(
+            command, input=given, env={**os.environ, **env}, cwd="/", capture_output=True, timeout=timeout, check=False
+        )
+        code, out, err = done.returncode, done.stdout.decode(), done.stderr.decode()
+    else:
+        code, out, err = _run_copy(name, given, env, timeout, when)
     try:
-        result = json.loads(done.stdout)
+        result = json.loads(out)
     except ValueError:
-        raise AssertionError(f"{name} answered {done.stdout!r}; {done.stderr}") from None
-    return Outcome(done.returncode, result, done.stderr)
+        raise AssertionError(f"{name} answered {out!r}; {err}") from None
+    return Outcome(code, result, err)
+
+
+def _run_copy(name: str, given: bytes, env: Mapping[str, str], timeout: float, when: str) -> tuple[int, str, str]:
+    """Run the module in a copy of this process; its exit status, what it said, what it complained of."""
+    module = importlib.import_module(f"{PACKAGE}.modules.{name}")
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(3)]
+        files[0].write(given)
+        for file in files:
+            file.seek(0)
+        child = os.fork()
+        if child == 0:
+            _be_module(module, files, env, when)
+        descriptor = os.pidfd_open(child)
+        stack.callback(os.close, descriptor)
+        ended = bool(select.select([descriptor], [], [], timeout)[0])
+        if not ended:
+            os.kill(child, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert ended, f"{name} did not end within {timeout} s"
+        for file in files:
+            file.seek(0)
+        return code, files[1].read().decode(), files[2].read().decode()
+
+
+def _be_module(module: Any, files: Sequence[IO[bytes]], env: Mapping[str, str], when: str) -> NoReturn:
+    """Become the module: standard files, environment and clock are its own."""
+    code = 1
+    try:
+        for number, file in enumerate(files):
+            os.dup2(file.fileno(), number)
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
+        sys.argv = [module.__file__]
+        os.environ.update(env)
+        time.tzset()
+        os.chdir("/")
+        if when:
+            _set_clock(when)
+        module.main()
+        code = 0
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _set_clock(when: str) -> None:
+    class Clock(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> Clock:
+            return cls.fromisoformat(when).astimezone(tz) if tz else cls.fromisoformat(when)
+
+    datetime.datetime = Clock  # type: ignore[misc]
 
 
 def documented(name: str) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import yaml  # type: ignore[import-untyped]
 
@@ -45,6 +46,13 @@ def test_what_users_set_lives_in_common_and_nowhere_else(role: str) -> None:
     prefix = "wildberryeye_" if role == "common" else f"{role}_"
     assert all(name.startswith(prefix) for name in options(role))
     assert all(name.startswith(f"__{role}_") for name in load(ROOT / "roles" / role / "vars" / "main.yml"))
+
+
+@pytest.mark.parametrize(("user", "home"), [({}, "eye"), ({"ansible_user": "pi"}, "pi")])
+def test_images_lie_in_the_home_of_the_user_that_the_inventory_names(user: dict[str, str], home: str) -> None:
+    template = load(ROOT / "roles" / "common" / "defaults" / "main.yml")["wildberryeye_image_dir"]
+    path = jinja2.Environment().from_string(template).render(**user)
+    assert path == f"/home/{home}/wildberryeye/src/wildberryeyezero/frontend/images"
 
 
 def test_every_default_fits_its_choices() -> None:

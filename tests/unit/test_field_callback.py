@@ -75,20 +75,14 @@ def test_a_run_reads_like_what_it_does_with_one_line_per_failure(tmp_path: Path)
 
 
 def test_check_mode_says_that_nothing_is_changed(tmp_path: Path) -> None:
-    _, said = play(tmp_path, "--limit", "object", "--check")
-    assert "check: nothing is changed" in said.splitlines()[0]
+    _, said = play(tmp_path, "--limit", "object", "--check", ANSIBLE_NOCOLOR="1")
+    assert "check: nothing is changed" in said.splitlines()[0] and "\x1b[" not in said
 
 
-def test_colours_come_where_ansible_wants_them(tmp_path: Path) -> None:
-    _, said = play(tmp_path, "--limit", "object", ANSIBLE_FORCE_COLOR="1")
-    assert "\x1b[" in said
-    _, said = play(tmp_path, "--limit", "object", ANSIBLE_NOCOLOR="1")
-    assert "\x1b[" not in said
-
-
-def test_with_v_the_whole_result_is_printed(tmp_path: Path) -> None:
-    _, said = play(tmp_path, "--limit", "motion", "-v")
+def test_with_v_the_whole_result_is_printed_and_colours_come_where_ansible_wants_them(tmp_path: Path) -> None:
+    _, said = play(tmp_path, "--limit", "motion", "-v", ANSIBLE_FORCE_COLOR="1")
     assert '"rc": 1' in said or "rc: 1" in said
+    assert "\x1b[" in said
 
 
 @pytest.mark.parametrize("limit", ["nobody", "dead"])

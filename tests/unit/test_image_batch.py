@@ -15,15 +15,15 @@ from unit.cards import OURS, assert_sound, counted, images_below, make_batch, ma
 from unit.support import EXPERIMENT, Outcome, arguments, documented, image, images, jpeg, run_module, tree
 
 
-def run(where: Path, check: bool = False, **args: Any) -> Outcome:
+def run(where: Path, check: bool = False, real: bool = False, **args: Any) -> Outcome:
     given = {"image_dir": str(where), "data_dir": "/nowhere", "purpose": "stop", **args}
-    return run_module("image_batch", given, check)
+    return run_module("image_batch", given, check, real=real)
 
 
 def test_what_was_set_aside_is_made_ready(tmp_path: Path) -> None:
     _, of = make_batch(tmp_path / "card", three())
     make_card(tmp_path / "card", images(2, start=10))
-    result = run(tmp_path / "card").ok()
+    result = run(tmp_path / "card", real=True).ok()
     ready = {"experiment": EXPERIMENT, "batch": of.name, "images": 3, "bytes": 1800, "zipped": True}
     assert result["changed"] and result["batches"] == [ready]
     assert (result["images"], result["bytes"], result["fell_back"], result["unreadable"]) == (3, 1800, False, [])
@@ -102,15 +102,23 @@ def test_a_receipt_whose_deletion_was_killed_is_applied_before_anything_is_carri
     assert not run(tmp_path / "card", receipts=[proof._asdict()]).ok()["changed"]
 
 
-def test_a_wrong_receipt_deletes_nothing_and_says_so(tmp_path: Path) -> None:
-    _, _, proof = make_frozen(tmp_path / "card", three())
+@pytest.mark.parametrize("wrong", [{"manifest_sha256": "0" * 64}, {"batch": "../.."}, {"unproven": None}])
+def test_a_wrong_receipt_is_passed_over_and_deletes_nothing(tmp_path: Path, wrong: dict[str, Any]) -> None:
+    _, of, proof = make_frozen(tmp_path / "card", three())
+    _, other, good = make_frozen(tmp_path / "card", images(2, start=10))
+    result = run(tmp_path / "card", receipts=[{**proof._asdict(), **wrong}, good._asdict()]).ok()
+    assert result["changed"] and [(found["batch"], found["images"]) for found in result["batches"]] == [(of.name, 3)]
+    assert images_below(tmp_path / "card") == counted(three()) and not os.path.exists(other.path)
     before = tree(tmp_path)
-    for wrong, said in (
-        ({"manifest_sha256": "0" * 64}, "another manifest"),
-        ({"batch": "../.."}, "Nothing was deleted"),
-    ):
-        assert said in run(tmp_path / "card", receipts=[{**proof._asdict(), **wrong}]).failed()
-    assert tree(tmp_path) == before
+    again = run(tmp_path / "card", receipts=[{**proof._asdict(), **wrong}]).ok()
+    assert not again["changed"] and again["batches"] == result["batches"] and tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("label", ["", EXPERIMENT])
+def test_what_the_card_says_that_it_records_is_told(tmp_path: Path, label: str, check: bool) -> None:
+    make_card(tmp_path / "card", three(), label)
+    assert run(tmp_path / "card", check, set_aside="stable").ok()["label"] == label
 
 
 def test_a_spoilt_manifest_does_not_keep_the_images_from_home(tmp_path: Path) -> None:

@@ -7,25 +7,27 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camera_client
 from lab.emulated import Lab
 from unit.support import Outcome, run_module
 
 
-def run(camera: Lab, state: str, check: bool = False, **given: Any) -> Outcome:
+def run(camera: Lab, state: str, check: bool = False, real: bool = False, **given: Any) -> Outcome:
     arguments = {"host": "127.0.0.1", "port": camera.port, "state": state, "timeout": 10, **given}
-    return run_module("camera", arguments, check)
+    return run_module("camera", arguments, check, real=real)
 
 
 def test_ready_is_proven_by_a_picture_and_starts_nothing(camera: Lab) -> None:
     camera.start()
-    done = run(camera, "ready").ok()
+    done = run(camera, "ready", real=True).ok()
     assert (camera.images / done["picture"]).exists() and done["picture"] in done["msg"] and done["changed"]
     assert abs(done["clock_offset"]) < 2.5 and camera.detecting()[-1][0] is False
 
 
 @pytest.mark.parametrize("mode", ["object", "motion"])
-def test_detecting_produces_images_and_can_be_repeated(camera: Lab, mode: str) -> None:
+def test_detecting_produces_images_and_can_be_repeated(camera: Lab, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     camera.start(mode)
+    monkeypatch.setattr(camera_client, "_BASELINE_AFTER", 0.3)
     for _ in range(2):
         assert run(camera, "detecting", mode=mode).ok()["changed"]
         assert camera.detecting()[-1][0] is True

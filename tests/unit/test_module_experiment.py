@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from lab.emulated import wait_for
 from unit.support import EXPERIMENT, Outcome, images, public, run_module, tree, write_archive
 
 BOTH = {"object": "object", "motion": "motion"}
@@ -24,14 +28,20 @@ ONE, TWO = images(2), images(2, start=10)
 class Station:
     """An orchestrator whose clock is set by the test."""
 
+    real = False
+    """Whether each run of the module is an interpreter of its own, under faketime."""
+
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
         self.layout = Layout(str(data_dir))
 
     def run(self, state: str, when: str = "", check: bool = False, **given: Any) -> Outcome:
         arguments = {"data_dir": str(self.data_dir), "state": state, "cameras": BOTH, **given}
-        under = ["faketime", "-f", f"@{when}"] if when else []
-        return run_module("experiment", arguments, check, under, {"TZ": "Europe/Berlin"})
+        berlin = {"TZ": "Europe/Berlin"}
+        if self.real:
+            under = ["faketime", "-f", f"@{when}"] if when else []
+            return run_module("experiment", arguments, check, under, berlin, real=True)
+        return run_module("experiment", arguments, check, env=berlin, when=when)
 
     def ok(self, state: str, when: str = "", **given: Any) -> dict[str, Any]:
         return self.run(state, when, **given).ok()
@@ -63,7 +73,9 @@ def station(data_dir: Path) -> Station:
     return Station(data_dir)
 
 
-def test_a_whole_day_from_dawn_to_archive(station: Station) -> None:
+@pytest.mark.parametrize("real", [True, False], ids=["as Ansible runs it", "in a copy of this process"])
+def test_a_whole_day_from_dawn_to_archive(station: Station, real: bool) -> None:
+    station.real = real
     opened = station.ok("recording", "2026-05-22 07:00:00")
     assert (opened["id"], opened["resumed"], opened["changed"]) == (EXPERIMENT, False, True)
     assert opened["cameras"]["object"] == {
@@ -80,7 +92,7 @@ def test_a_whole_day_from_dawn_to_archive(station: Station) -> None:
     assert (closing["id"], closing["experiment_state"]) == (EXPERIMENT, "closing")
     station.part("object", ONE)
     station.part("object", TWO, name="b")
-    closed = station.ok("closed", "2026-05-23 01:30:00", id=EXPERIMENT, home=["object", "motion"])
+    closed = station.ok("closed", "2026-05-23 01:30:00", id=EXPERIMENT, home={"object": "", "motion": ""})
     assert [Path(path).name for path in closed["made"]] == ["object_2026-05-22.zip"]
     assert closed["experiment_state"] == "closed" and closed["cameras"]["motion"]["archives"] == []
     assert public(station.data_dir) == [{**ONE, **TWO}]
@@ -97,7 +109,7 @@ def test_a_whole_day_from_dawn_to_archive(station: Station) -> None:
         ("closed", None),
     ]
     before = tree(station.data_dir)
-    assert station.ok("closed", id=EXPERIMENT, home=["object", "motion"])["changed"] is False
+    assert station.ok("closed", id=EXPERIMENT, home={"object": "", "motion": ""})["changed"] is False
     assert station.ok("closing", id=EXPERIMENT)["changed"] is False
     assert station.ok("present")["id"] == ""
     assert tree(station.data_dir) == before
@@ -109,7 +121,7 @@ def test_the_next_morning_what_is_still_open_is_closed_first(station: Station) -
     assert station.states() == {"object": "closing", "motion": "closing"}
     assert station.happened()[-1] == ("closing", None)
     station.part("object", ONE)
-    station.ok("closed", "2026-05-23 07:10:00", id="2026-05-23", home=["object", "motion"])
+    station.ok("closed", "2026-05-23 07:10:00", id="2026-05-23", home={"object": "", "motion": ""})
     assert station.states() == {"object": "home", "motion": "home"} and station.record()["closed"]
     assert station.states("2026-05-23") == {"object": "recording", "motion": "recording"}
     assert public(station.data_dir) == [ONE]
@@ -143,7 +155,7 @@ def test_limited_to_one_camera_the_other_goes_on_recording(station: Station) -> 
     assert list(closing["cameras"]) == ["object"]
     station.part("object", ONE)
     untouched = station.part("motion", TWO)
-    station.ok("closed", cameras=limited, id=EXPERIMENT, home=["object"])
+    station.ok("closed", cameras=limited, id=EXPERIMENT, home={"object": ""})
     assert station.states() == {"object": "home", "motion": "recording"}
     assert station.record()["state"] == "recording" and untouched.exists()
 
@@ -151,12 +163,12 @@ def test_limited_to_one_camera_the_other_goes_on_recording(station: Station) -> 
 def test_a_camera_that_is_not_home_keeps_the_experiment_open_and_comes_later(station: Station) -> None:
     station.begin()
     station.ok("closing")
-    station.ok("closed", id=EXPERIMENT, home=["object"], failures={"motion": "unreachable by SSH"})
+    station.ok("closed", id=EXPERIMENT, home={"object": ""}, failures={"motion": "unreachable by SSH"})
     assert station.states() == {"object": "home", "motion": "closing"}
     assert ("failed", "motion") in station.happened()
     assert station.ok("present")["id"] == EXPERIMENT
     station.part("motion", TWO)
-    station.ok("closed", id=EXPERIMENT, home=["motion"])
+    station.ok("closed", id=EXPERIMENT, home={"motion": ""})
     assert station.record()["state"] == "closed" and public(station.data_dir, "motion") == [TWO]
 
 
@@ -173,7 +185,7 @@ def test_one_given_up_no_longer_holds_the_experiment_open_even_out_of_the_invent
     station.part("motion", TWO)
     station.ok("closing", cameras={"object": "object"}, give_up=["motion"])
     assert station.states() == {"object": "closing", "motion": "given_up"}
-    station.ok("closed", cameras={"object": "object"}, id=EXPERIMENT, home=["object"], give_up=["motion"])
+    station.ok("closed", cameras={"object": "object"}, id=EXPERIMENT, home={"object": ""}, give_up=["motion"])
     assert station.record()["state"] == "closed" and station.record()["closed"]
     assert public(station.data_dir, "motion") == [TWO]
 
@@ -187,9 +199,9 @@ def test_late_images_get_an_archive_of_their_own_and_the_record_knows_it(station
     station.begin()
     station.ok("closing")
     station.part("object", ONE)
-    station.ok("closed", id=EXPERIMENT, home=["object", "motion"])
+    station.ok("closed", id=EXPERIMENT, home={"object": "", "motion": ""})
     station.part("object", TWO)
-    station.ok("closed", id=EXPERIMENT, home=["object"])
+    station.ok("closed", id=EXPERIMENT, home={"object": ""})
     names = [each["name"] for each in station.record()["cameras"]["object"]["archives"]]
     assert names == ["object_2026-05-22.zip", "object_2026-05-22_part2.zip"]
     assert public(station.data_dir) == [ONE, TWO]
@@ -199,7 +211,7 @@ def test_killed_between_the_archive_and_the_record_it_is_noted_next_time(station
     station.begin()
     station.ok("closing")
     write_archive(Path(station.layout.archive(EXPERIMENT, "object", 1)), ONE)
-    station.ok("closed", id=EXPERIMENT, home=["object"])
+    station.ok("closed", id=EXPERIMENT, home={"object": ""})
     assert station.record()["cameras"]["object"]["archives"][0]["images"] == 2
 
 
@@ -207,9 +219,128 @@ def test_what_nothing_claims_is_archived_as_unclaimed(station: Station) -> None:
     closing = station.ok("closing")
     assert (closing["id"], closing["cameras"]["object"]["fallback"]) == ("", "unclaimed")
     station.part("object", ONE, "unclaimed")
-    station.ok("closed", home=["object"])
+    station.ok("closed", home={"object": ""})
     assert public(station.data_dir, "object", "unclaimed") == [ONE]
-    assert station.ok("closed", home=["object"])["changed"] is False
+    assert station.ok("closed", home={"object": ""})["changed"] is False
+
+
+def test_a_camera_whose_card_still_bears_the_label_of_a_closing_experiment_is_not_home_in_it(station: Station) -> None:
+    station.begin()
+    station.ok("closing")
+    part = station.part("object", ONE)
+    station.part("motion", TWO)
+    found = station.ok("closed", id=EXPERIMENT, home={"object": EXPERIMENT, "motion": "2026-05-23"})
+    assert station.states() == {"object": "closing", "motion": "home"} and part.exists()
+    assert [Path(path).name for path in found["made"]] == ["motion_2026-05-22.zip"]
+    os.unlink(station.layout.record(EXPERIMENT))
+    station.ok("closed", home={"object": EXPERIMENT})
+    assert part.exists()  # nor where its record was lost
+    station.ok("closed", home={"object": ""})
+    assert public(station.data_dir) == [ONE]
+
+
+def test_one_out_of_the_inventory_that_is_to_record_is_named_with_what_to_do(station: Station) -> None:
+    station.begin()
+    limited = {"object": "object"}
+    message = station.ok("closing", cameras=limited, known=["object"])["msg"]
+    assert message.startswith(f"experiment {EXPERIMENT} is closing, but motion is to record and no longer in the inv")
+    assert "wildberryeye_give_up=motion" in message
+    for known in ([], ["object", "motion"]):
+        assert station.ok("closing", cameras=limited, known=known)["msg"] == f"experiment {EXPERIMENT} is closing"
+
+
+def test_one_out_of_the_inventory_is_named_whichever_experiment_it_was_left_in(station: Station) -> None:
+    station.begin()
+    station.begin("2026-05-23 07:00:00", cameras={"object": "object"})
+    found = station.ok("closing", cameras={"object": "object"}, known=["object"])
+    assert found["id"] == "2026-05-23" and "but motion is to record" in found["msg"]
+
+
+@pytest.mark.parametrize("before", ["closed", "closing"])
+def test_stopping_a_past_experiment_while_its_camera_records_another_one_is_refused(
+    station: Station, before: str
+) -> None:
+    station.begin()
+    station.ok("closing")
+    if before == "closed":
+        station.ok("closed", id=EXPERIMENT, home={"object": "", "motion": ""})
+    station.begin("2026-05-23 07:00:00", cameras={"motion": "motion"})
+    told = tree(station.data_dir)
+    line = station.run("closing", id=EXPERIMENT).failed()
+    assert f"it is {before}, and motion records 2026-05-23. Leave wildberryeye_experiment out" in line
+    assert tree(station.data_dir) == told
+    assert station.ok("closing", id=EXPERIMENT, cameras={"object": "object"})["changed"] is False
+
+
+def test_without_an_id_each_cameras_own_experiment_counts(station: Station) -> None:
+    station.begin(cameras={"motion": "motion"}, stop_time="06:00")
+    station.begin("2026-05-23 07:00:00", cameras={"object": "object"})
+    found = station.ok("present")
+    assert found["id"] == "2026-05-23"
+    assert {name: (each["recording_in"], each["state"]) for name, each in found["cameras"].items()} == {
+        "object": ("2026-05-23", "recording"),
+        "motion": (EXPERIMENT, "recording"),
+    }
+    named = station.ok("present", id="2026-05-23")["cameras"]["motion"]
+    assert (named["recording_in"], named["state"]) == ("", "none")
+    stopped = station.ok("closing", cameras={"motion": "motion"})
+    assert (stopped["id"], stopped["msg"]) == (EXPERIMENT, f"experiment {EXPERIMENT} is closing")
+    assert stopped["cameras"]["motion"]["state"] == "closing" and stopped["cameras"]["motion"]["recording_in"] == ""
+    assert station.ok("present")["cameras"]["motion"]["state"] == "closing"
+
+
+def test_merging_waits_for_another_merge_of_that_camera_and_keeps_nobody_from_the_records(station: Station) -> None:
+    station.begin()
+    station.ok("closing")
+    station.part("object", ONE)
+    merging = f"{station.layout.locks()}/merge-object.guard"
+    given = {"data_dir": str(station.data_dir), "state": "closed", "cameras": BOTH, "home": {"object": ""}}
+    other: list[Outcome] = []
+    # An interpreter of its own: a copy of this process would hold the lock itself.
+    run = threading.Thread(target=lambda: other.append(run_module("experiment", given, real=True)))
+    with open(merging, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        run.start()
+        waiting = re.compile(rf"->.*:{os.stat(merging).st_ino} ")
+        wait_for(lambda: waiting.search(Path("/proc/locks").read_text()))
+        assert station.ok("noted", id=EXPERIMENT)["id"] == EXPERIMENT and public(station.data_dir) == []
+    run.join()
+    assert [Path(path).name for path in other[0].ok()["made"]] == ["object_2026-05-22.zip"]
+    assert public(station.data_dir) == [ONE]
+
+
+def test_one_given_up_by_a_collection_has_its_images_archived_at_once(station: Station) -> None:
+    station.begin(cameras={"object": "object"})
+    station.part("object", ONE)
+    station.ok("closed", id=EXPERIMENT, cameras={"object": "object"}, give_up=["object"])
+    assert public(station.data_dir) == [ONE] and station.record()["cameras"]["object"]["archives"][0]["images"] == 2
+    assert station.happened()[2:] == [("given up", "object"), ("closed", None), ("home", "object")]
+
+
+def test_only_who_was_waited_for_is_given_up(station: Station) -> None:
+    station.begin()
+    station.ok("closing")
+    station.ok("closed", id=EXPERIMENT, home={"object": ""})
+    station.ok("closing", give_up=["object", "motion"])
+    assert station.states() == {"object": "home", "motion": "given_up"}
+    assert [camera for event, camera in station.happened() if event == "given up"] == ["motion"]
+
+
+@pytest.mark.parametrize("harm", ["torn", "directory"])
+def test_what_bears_a_public_name_and_is_no_archive_keeps_no_other_camera_from_home(
+    station: Station, harm: str
+) -> None:
+    station.begin()
+    station.ok("closing")
+    station.part("motion", TWO)
+    path = Path(station.layout.archive(EXPERIMENT, "object", 1))
+    path.parent.mkdir(parents=True)
+    if harm == "torn":
+        path.write_bytes(b"torn")
+    else:
+        path.mkdir()
+    assert str(path) in station.run("closed", id=EXPERIMENT, home={"object": "", "motion": ""}).failed()
+    assert station.states() == {"object": "closing", "motion": "home"}
 
 
 @pytest.mark.parametrize("harm", ["torn", "lost", "version", "hostile", "deep", "directory"])
@@ -232,7 +363,7 @@ def test_without_its_record_nothing_is_lost_and_the_next_day_begins(station: Sta
     stopped = station.ok("closing", "2026-05-22 12:00:00")
     assert stopped["id"] == "" and len(stopped["unreadable"]) == (harm != "lost")
     assert station.begin("2026-05-22 13:00:00") == "2026-05-22_2"
-    station.ok("closed", "2026-05-22 14:00:00", home=["object"])
+    station.ok("closed", "2026-05-22 14:00:00", home={"object": ""})
     assert not part.exists() and public(station.data_dir) == [ONE]
 
 
@@ -241,7 +372,7 @@ def test_a_damaged_archive_of_one_camera_keeps_the_other_one_from_nothing(statio
     station.ok("closing")
     station.part("object", ONE).write_bytes(b"PK torn")
     station.part("motion", TWO)
-    line = station.run("closed", id=EXPERIMENT, home=["object", "motion"]).failed()
+    line = station.run("closed", id=EXPERIMENT, home={"object": "", "motion": ""}).failed()
     assert "damaged" in line and f"{station.data_dir}/{EXPERIMENT}/object/parts/a.zip" in line
     assert station.states() == {"object": "closing", "motion": "home"}
     assert public(station.data_dir, "motion") == [TWO]
@@ -251,15 +382,15 @@ def test_an_archive_that_a_researcher_spoilt_last_month_does_not_stop_todays_wor
     station.begin()
     station.ok("closing")
     station.part("object", ONE)
-    station.ok("closed", id=EXPERIMENT, home=["object", "motion"])
+    station.ok("closed", id=EXPERIMENT, home={"object": "", "motion": ""})
     Path(station.layout.archive(EXPERIMENT, "object", 1)).write_bytes(b"spoilt")
     assert station.begin("2026-06-22 07:00:00") == "2026-06-22"
-    assert station.ok("closed", id="2026-06-22", home=["object", "motion"])["changed"] is False
+    assert station.ok("closed", id="2026-06-22", home={"object": "", "motion": ""})["changed"] is False
 
 
 @pytest.mark.parametrize("state", ["recording", "noted", "closing", "closed", "present"])
 def test_check_mode_writes_nothing_where_nothing_is(station: Station, state: str) -> None:
-    found = station.run(state, check=True, recording=["object"], home=["object"]).ok()
+    found = station.run(state, check=True, recording=["object"], home={"object": ""}).ok()
     assert not station.data_dir.exists() and found["changed"] is (state == "recording")
 
 
@@ -268,7 +399,7 @@ def test_check_mode_writes_nothing_in_mid_experiment(station: Station, state: st
     station.ok("recording", "2026-05-22 07:00:00")
     station.part("object", ONE)
     before = tree(station.data_dir)
-    given = {"recording": ["object"], "home": ["object"], "failures": {"motion": "x"}, "give_up": ["motion"]}
+    given = {"recording": ["object"], "home": {"object": ""}, "failures": {"motion": "x"}, "give_up": ["motion"]}
     if state in ("recording", "noted", "present"):
         del given["give_up"]
     found = station.run(state, "2026-05-23 09:00:00", check=True, **given).ok()

@@ -69,6 +69,7 @@ def test_what_went_wrong_is_said_once_and_in_one_line() -> None:
         ("start", steps(recording={"reached": True}), "recording", False),
         ("start", steps(recording=DOWN), "not recording", True),
         ("start", steps("stalled", recording={"reached": True}), "recording, not collected", True),
+        ("start", steps(), "not recording", True),
         ("restart", steps(recording=DOWN), "not recording", True),
         ("collect", HOME, "collected", False),
         ("collect", steps("stalled", batch=BATCH), "not collected", True),
@@ -94,6 +95,15 @@ def test_one_given_up_fails_no_run_and_with_nothing_open_it_is_idle() -> None:
     given_up = {**RECORD, "cameras": {"object": {"state": "given_up"}}}
     assert (said("stop", steps(recording=DOWN), given_up).words) == "given up"
     assert said("stop", HOME, {"id": "", "cameras": {}}).words == "idle"
+
+
+def test_one_that_the_record_still_waits_for_is_not_home() -> None:
+    closing = {**RECORD, "cameras": {"object": {"state": "closing", "archives": []}}}
+    assert said("stop", HOME, closing)[1:2] + said("stop", HOME, closing)[4:] == (
+        "not home",
+        "run stop.yml again",
+        True,
+    )
 
 
 def test_check_mode_says_what_would_be() -> None:

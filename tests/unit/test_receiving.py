@@ -351,12 +351,76 @@ def test_forgetting_one_camera_leaves_what_arrives_from_the_other(layout: Layout
     receiving.forget_incoming(layout, "object")
 
 
-def test_totals_are_what_the_receipts_prove(layout: Layout, data_dir: Path) -> None:
-    assert receiving.totals(layout, EXPERIMENT, "object") == (0, 0)
+def only_part(layout: Layout) -> Path:
+    (part,) = Path(layout.parts(EXPERIMENT, "object")).iterdir()
+    return part
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+def test_a_receipt_whose_archive_was_moved_away_licenses_nothing_and_the_batch_is_archived_again(
+    layout: Layout, data_dir: Path, zipped: bool
+) -> None:
     arrive(data_dir, IMAGES)
-    receive(layout)
-    (Path(layout.receipt(EXPERIMENT, "object", "torn"))).write_text("{")
-    assert receiving.totals(layout, EXPERIMENT, "object") == (4, 2400)
+    first = receive(layout)
+    assert receiving.pending(layout, "object") == [first.receipt]
+    only_part(layout).unlink()
+    assert receiving.pending(layout, "object") == []
+    arrive(data_dir, IMAGES, zipped=zipped)
+    assert receive(layout) == first and parts(layout) == [IMAGES]
+    assert receiving.pending(layout, "object") == [first.receipt]
+
+
+def test_what_a_receipt_proved_may_lie_in_public_archives_by_now(layout: Layout, data_dir: Path) -> None:
+    arrived = arrive(data_dir, IMAGES, zipped=False)
+    (arrived / FIRST).unlink()
+    first = receive(layout)
+    only_part(layout).unlink()
+    second, *others = REST
+    write_archive(Path(layout.archive(EXPERIMENT, "object", 1)), {name: IMAGES[name] for name in others})
+    assert receiving.pending(layout, "object") == []
+    part2 = Path(layout.archive(EXPERIMENT, "object", 2))
+    write_archive(part2, {second: jpeg("another of that name")})
+    assert receiving.pending(layout, "object") == []
+    write_archive(part2, {second: IMAGES[second]})
+    assert receiving.pending(layout, "object") == [first.receipt]
+    before = tree(data_dir)
+    assert receive(layout) == first._replace(fresh=False) and tree(data_dir) == before
+
+
+@pytest.mark.parametrize("harm", ["torn", "directory", "dangling"])
+def test_a_damaged_public_archive_holds_nothing_and_keeps_nothing_from_home(
+    layout: Layout, data_dir: Path, harm: str
+) -> None:
+    arrive(data_dir, IMAGES)
+    first = receive(layout)
+    path = Path(layout.archive(EXPERIMENT, "object", 1))
+    only_part(layout).unlink()
+    if harm == "torn":
+        path.write_bytes(b"PK torn")
+    elif harm == "directory":
+        path.mkdir()
+    else:
+        path.symlink_to(data_dir / "nowhere")
+    assert receiving.pending(layout, "object") == []
+    arrive(data_dir, IMAGES)
+    assert receive(layout) == first and parts(layout) == [IMAGES]
+    only_part(layout).unlink()
+    write_archive(Path(layout.archive(EXPERIMENT, "object", 2)), IMAGES)
+    assert receiving.pending(layout, "object") == [first.receipt]
+
+
+@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+def test_what_a_part_holds_is_not_lost_with_its_receipt(layout: Layout, data_dir: Path, zipped: bool) -> None:
+    for missing in (FIRST, REST[0]):
+        arrived = arrive(data_dir, IMAGES, zipped=zipped)
+        if zipped:
+            found = {name: content for name, content in IMAGES.items() if name != missing}
+            write_archive(arrived.with_name(f"{BATCH}.zip"), found)
+        else:
+            (arrived / missing).unlink()
+        received = receive(layout)
+        os.unlink(layout.receipt(EXPERIMENT, "object", BATCH))
+    assert received.receipt.unproven == [] and parts(layout) == [IMAGES]
 
 
 def test_an_empty_day_is_not_a_missing_day(layout: Layout, data_dir: Path) -> None:

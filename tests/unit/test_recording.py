@@ -23,7 +23,7 @@ def camera(tmp_path: Path) -> Systemctl:
     return unit
 
 
-def run(camera: Systemctl, check: bool = False, **args: Any) -> Outcome:
+def run(camera: Systemctl, check: bool = False, real: bool = False, **args: Any) -> Outcome:
     given = {
         "experiment": EXPERIMENT,
         "image_dir": str(camera.images),
@@ -33,7 +33,7 @@ def run(camera: Systemctl, check: bool = False, **args: Any) -> Outcome:
         "purpose": "start",
         **args,
     }
-    return run_module("recording", given, check, env=camera.env)
+    return run_module("recording", given, check, env=camera.env, real=real)
 
 
 def idle(camera: Systemctl, check: bool = False, **args: Any) -> Outcome:
@@ -46,7 +46,7 @@ def card_of(camera: Systemctl) -> Card:
 
 def test_a_start_sets_aside_what_lay_there_and_labels_what_comes(camera: Systemctl) -> None:
     (camera.images / "other.zip").touch()
-    result = run(camera, fallback=BEFORE).ok()
+    result = run(camera, real=True, fallback=BEFORE).ok()
     assert result["changed"] and not result["resumed"]
     assert (result["set_aside"], result["set_aside_for"], result["waiting"]) == (3, BEFORE, 1)
     assert result["foreign"] == ["other.zip"] and result["msg"] == f"3 images of {BEFORE} set aside"

@@ -47,10 +47,20 @@ def test_outcomes_tell_who_records_who_is_home_and_who_failed() -> None:
         "d": {},
     }
     result = station.outcomes(found, found)
-    assert result == {"recording": ["a", "c"], "home": ["a"], "failures": {"b": "unreachable", "c": "stalled"}}
+    assert result == {"recording": ["a", "c"], "home": {"a": ""}, "failures": {"b": "unreachable", "c": "stalled"}}
     table = station.outcomes(found, found, "start")
     assert table["failed"] is True and len(table["table"].splitlines()) == 5
     assert station.outcomes(["a"], found, "start")["failed"] is False
+
+
+def test_who_is_home_comes_with_what_its_card_says_that_it_records() -> None:
+    batch = {"batches": [{"batch": BATCH}], "label": EXPERIMENT}
+    found = {
+        "a": hostvars(batch_result=batch, cleanup_result={"left": 0}),
+        "b": hostvars(batch_result={"batches": [], "label": ""}),
+        "c": hostvars(batch_result=batch, cleanup_result={"left": 1}),
+    }
+    assert station.outcomes(found, found)["home"] == {"a": EXPERIMENT, "b": ""}
 
 
 def test_in_check_mode_the_table_says_would_be() -> None:
@@ -72,7 +82,7 @@ def test_rsync_fetches_exactly_the_batches_and_nothing_else_of_the_card(tmp_path
     (card / "recording").write_text("x")
     (card / EXPERIMENT / BATCH / "deeper").mkdir()
     (card / EXPERIMENT / BATCH / "deeper" / name).write_text("x")
-    options = station.rsync_options([{"experiment": EXPERIMENT, "batch": BATCH, "zipped": zipped}], "")
+    options = station.rsync_options([{"experiment": EXPERIMENT, "batch": BATCH, "zipped": zipped}], "", 60)
     subprocess.run(["rsync", "-r", *options, f"{card}/", f"{home}/"], check=True)
     found = sorted(str(path.relative_to(home)) for path in home.rglob("*") if path.is_file())
     expected = f"{EXPERIMENT}/{BATCH}.zip" if zipped else f"{EXPERIMENT}/{BATCH}/{name}"
@@ -80,5 +90,10 @@ def test_rsync_fetches_exactly_the_batches_and_nothing_else_of_the_card(tmp_path
 
 
 def test_the_limit_of_bandwidth_is_passed_on() -> None:
-    assert "--bwlimit=500k" in station.rsync_options([], "500k")
-    assert not any("bwlimit" in option for option in station.rsync_options([], ""))
+    assert "--bwlimit=500k" in station.rsync_options([], "500k", 60)
+    assert not any("bwlimit" in option for option in station.rsync_options([], "", 60))
+
+
+@pytest.mark.parametrize(("seconds", "minutes"), [(10800, 180), ("10801", 181), (61, 2), (60, 1), (1, 1), (0, 1)])
+def test_a_transfer_ends_by_itself_in_whole_minutes(seconds: Any, minutes: int) -> None:
+    assert f"--stop-after={minutes}" in station.rsync_options([], "", seconds)

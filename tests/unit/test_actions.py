@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the actions do on the orchestrator: the order of the steps, the locks, the API; only the camera is a fake."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+from ansible.playbook.task import Task
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.wildberryeye.orchestrator.plugins.action import image_batch, image_cleanup, recording
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from lab.emulated import Lab
+from unit.support import BATCH, EXPERIMENT, arguments, arrive, images, tree
+
+NAME = "wildberryeye.orchestrator"
+FAILED = {"failed": True, "msg": "stop wildberryeye.service: no. Look", "invocation": {}}
+SET_ASIDE = {"changed": True, "msg": "3 images set aside", "waiting": 1}
+
+
+class _Shell:
+    tmpdir = None
+
+
+class _Connection:
+    """A connection that nothing goes through."""
+
+    _shell = _Shell()
+    has_pipelining = True
+
+
+class There:
+    """The camera's side: notes what it is asked for, and answers in turn."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.asked: list[dict[str, Any]] = []
+        self.modules: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    @property
+    def states(self) -> list[str]:
+        return [given["state"] for given in self.asked]
+
+    def execute(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        assert task_vars["inventory_hostname"] == "object"
+        self.modules.append(module_name)
+        self.asked.append(module_args)
+        self.meanwhile()
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+
+def act(kind: Any, there: There, check: bool = False, **given: Any) -> dict[str, Any]:
+    """Run an action as Ansible does."""
+    name = kind.__module__.rpartition(".")[2]
+    task = Task()
+    task.action, task.args, task.check_mode, task.async_val = f"{NAME}.{name}", given, check, 0
+    action = kind(task, _Connection(), None, None, None)
+    assert isinstance(action, ActionBase)
+    action._execute_module = there.execute
+    result = action.run(None, {"inventory_hostname": "object"})
+    assert "\n" not in str(result.get("msg", "")) and there.answers == []
+    assert all(
+        module == f"{NAME}.{name}" and args.keys() <= arguments(name).keys()
+        for module, args in zip(there.modules, there.asked, strict=True)
+    )
+    return dict(result)
+
+
+@pytest.fixture
+def layout(data_dir: Path) -> Layout:
+    return Layout(str(data_dir))
+
+
+class Recorder:
+    """The action `recording` for one emulated camera."""
+
+    def __init__(self, camera: Lab, layout: Layout) -> None:
+        self.camera, self.layout = camera, layout
+
+    def __call__(self, there: There, check: bool = False, **given: Any) -> dict[str, Any]:
+        there.meanwhile = lambda: self.held.append(self.owner())
+        self.held: list[lock.Owner | None] = []
+        result = act(
+            recording.ActionModule,
+            there,
+            check,
+            **{
+                "experiment": EXPERIMENT,
+                "image_dir": "/card",
+                "mode": "object",
+                "host": "127.0.0.1",
+                "port": self.camera.port,
+                "ready_timeout": 2,
+                "data_dir": self.layout.data_dir,
+                "purpose": "start",
+                **given,
+            },
+        )
+        assert self.owner() is None
+        assert all((owner is None) == check for owner in self.held)
+        assert check or all(owner and (owner.pid, owner.purpose) == (os.getpid(), "start") for owner in self.held)
+        return result
+
+    def owner(self) -> lock.Owner | None:
+        return lock.owner(self.layout.locks(), "camera-object")
+
+    def paths(self) -> list[str]:
+        """What the API was asked for, in order."""
+        return [line["path"] for line in self.camera.lines("requests") if line["event"] == "answered"]
+
+
+@pytest.fixture
+def record(camera: Lab, layout: Layout) -> Recorder:
+    return Recorder(camera, layout)
+
+
+def test_a_start_asks_the_api_when_the_part_on_the_camera_is_done(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    there = There(SET_ASIDE)
+    result = record(there)
+    assert result["reached"] and not result.get("failed") and result["waiting"] == 1
+    assert result["msg"] == "recording; 3 images set aside" and abs(result["clock_offset"]) < 2.5
+    assert there.states == ["recording"] and camera.detecting()[-1][0] is True
+    assert record.paths()[0] == "/api/capture" and record.paths()[-1] == "/api/start"
+
+
+@pytest.mark.parametrize("state", ["recording", "restarted"])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (FAILED, "stop wildberryeye.service: no. Look"),
+        ({"unreachable": True, "msg": "ssh: connect to host x port 22: No route to host"}, "unreachable by SSH"),
+        (AnsibleConnectionFailure("ssh: connect to host x port 22: Connection refused"), "SSH connection refused"),
+    ],
+    ids=["failed", "unreachable", "raised"],
+)
+def test_where_the_part_on_the_camera_was_not_done_nothing_is_asked_and_it_counts_as_out_of_reach(
+    record: Recorder, camera: Lab, state: str, answer: Any, words: str
+) -> None:
+    camera.start()
+    result = record(There(answer), state=state)
+    assert result["failed"] and result["reached"] is False and words in result["msg"]
+    assert record.paths() == [] and camera.lines("requests") == []
+
+
+def test_a_camera_that_records_already_is_asked_once_more_and_not_restarted(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    there = There({"changed": False, "msg": "nothing to set aside", "service_age": 500.0})
+    result = record(there)
+    assert (result["msg"], result["changed"], there.states) == ("records already", False, ["recording"])
+    assert camera.detecting()[-1][0] is True
+
+
+@pytest.mark.parametrize("cured", [True, False])
+def test_one_that_should_record_already_and_does_not_answer_is_restarted(
+    record: Recorder, camera: Lab, monkeypatch: pytest.MonkeyPatch, cured: bool
+) -> None:
+    camera.start()
+    camera.faults(capture="error500")
+    monkeypatch.setattr(recording, "_PATIENCE", 0.5)
+    there = There({"changed": False, "msg": "nothing to set aside", "service_age": 500.0}, SET_ASIDE)
+    restart = there.execute
+
+    def execute(**given: Any) -> dict[str, Any]:
+        if given["module_args"]["state"] == "restarted" and cured:
+            camera.faults()
+        return restart(**given)
+
+    monkeypatch.setattr(there, "execute", execute)
+    result = record(there, ready_timeout=1)
+    assert there.states == ["recording", "restarted"]
+    assert there.asked[0] == {**there.asked[1], "state": "recording"}
+    if cured:
+        assert result["msg"] == "recording; 3 images set aside" and camera.detecting()[-1][0] is True
+    else:
+        assert result["failed"] and result["reached"] is True and "HTTP status 500" in result["msg"]
+
+
+def test_one_that_has_just_been_started_gets_the_rest_of_its_time(
+    record: Recorder, camera: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[float] = []
+    monkeypatch.setattr(CameraClient, "detect", lambda self, mode, timeout: given.append(timeout))
+    for age in (10.0, 500.0):
+        record(There({"changed": False, "msg": "", "service_age": age}), ready_timeout=300)
+    assert given == [290.0, 30.0]
+
+
+def test_a_full_card_is_told_and_no_reason_to_restart(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    camera.faults(capture="no_file")
+    there = There({"changed": False, "msg": "", "service_age": 500.0})
+    result = record(there, ready_timeout=10)
+    assert result["failed"] and result["reached"] is True and "no such file exists" in result["msg"]
+    assert there.states == ["recording"]
+
+
+@pytest.mark.parametrize("fault", ["ok", "error500", "down"])
+def test_a_stop_tells_the_camera_whether_the_api_has_stopped_detection(
+    record: Recorder, camera: Lab, fault: str
+) -> None:
+    if fault != "down":
+        camera.start()
+        camera.faults(stop=fault)
+    there = There(SET_ASIDE)
+    result = record(there, state="idle", experiment="")
+    assert result["msg"] == "idle; 3 images set aside" and result["reached"]
+    assert [given["detection_stopped"] for given in there.asked] == [fault == "ok"]
+
+
+def test_without_an_experiment_nothing_is_recorded_and_nobody_is_asked(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    result = record(There(), experiment="")
+    assert result["failed"] and "playbooks/start.yml" in result["msg"] and camera.lines("requests") == []
+
+
+@pytest.mark.parametrize("state", ["recording", "restarted", "idle"])
+def test_in_check_mode_the_camera_is_looked_at_and_the_api_is_sent_nothing(
+    record: Recorder, camera: Lab, state: str, data_dir: Path
+) -> None:
+    camera.start()
+    there = There(SET_ASIDE)
+    assert record(there, check=True, state=state)["reached"] and there.states == [state]
+    assert camera.lines("requests") == [] and not data_dir.exists()
+
+
+def test_a_camera_that_another_run_holds_is_left_alone(
+    record: Recorder, camera: Lab, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera.start()
+    monkeypatch.setattr(recording, "_LOCK_MARGIN", -1.0)
+    monkeypatch.setattr(record, "owner", lambda: None)
+    lock.take(layout.locks(), "camera-object", lock.Owner.of(1, "stop"), wait=0)
+    result = record(There(), ready_timeout=1)
+    assert result["failed"] and result["reached"] is True and "a stop that is running" in result["msg"]
+    assert camera.lines("requests") == []
+    held = lock.owner(layout.locks(), "camera-object")
+    assert held is not None and held.pid == 1  # it is not ours to give back
+
+
+def test_batches_are_made_under_the_runs_lock_with_the_receipts_that_are_pending(
+    layout: Layout, data_dir: Path
+) -> None:
+    arrive(data_dir, images(3))
+    receipt = receiving.receive(layout, "object", EXPERIMENT, BATCH).receipt
+    arrive(data_dir, images(3), camera="motion")
+    there = There({"changed": True, "batches": [], "msg": "x"})
+    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
+    assert act(image_batch.ActionModule, there, **given)["reached"] is True
+    assert there.asked[0]["receipts"] == [receipt._asdict()] and there.asked[0]["method"] == "zip"
+    held = lock.owner(layout.locks(), "collection-object")
+    assert held is not None and (held.pid, held.purpose) == (os.getppid(), "collect")
+
+
+def test_in_check_mode_no_lock_is_taken_for_batches(layout: Layout, data_dir: Path) -> None:
+    there = There({"changed": False, "msg": "x"})
+    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
+    assert act(image_batch.ActionModule, there, check=True, **given)["reached"] and not data_dir.exists()
+
+
+@pytest.mark.parametrize(("purpose", "ended"), [("collect", False), ("stop", True), ("start", True)])
+def test_only_a_start_or_a_stop_ends_a_collection_in_its_way(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch, purpose: str, ended: bool
+) -> None:
+    asked: list[bool] = []
+
+    def take(directory: str, name: str, new: Any, wait: float, end: Callable[[Any], bool]) -> None:
+        asked.append(end(new))
+
+    monkeypatch.setattr(lock, "take", take)
+    there = There({"changed": False, "msg": "x"})
+    act(image_batch.ActionModule, there, image_dir="/card", data_dir=layout.data_dir, purpose=purpose)
+    assert asked == [ended]
+
+
+def test_a_collection_that_another_run_is_at_is_not_disturbed(layout: Layout) -> None:
+    lock.take(layout.locks(), "collection-object", lock.Owner.of(os.getpid(), "collect"), wait=0)
+    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
+    result = act(image_batch.ActionModule, There(), **given)
+    assert result["failed"] and result["reached"] is True and "a collect that is running" in result["msg"]
+
+
+@pytest.mark.parametrize("kind", [image_batch.ActionModule, image_cleanup.ActionModule])
+def test_batches_and_cleanups_that_were_not_done_on_the_camera_are_out_of_reach(kind: Any, layout: Layout) -> None:
+    given: dict[str, Any] = {"image_dir": "/card", "receipts": []}
+    if kind is image_batch.ActionModule:
+        given |= {"data_dir": layout.data_dir, "purpose": "stop"}
+    for answer, words in (
+        (FAILED, "stop wildberryeye.service: no. Look"),
+        ({"failed": True, "msg": "MODULE FAILURE", "module_stderr": "sudo: a password is required"}, "sudo asks for"),
+    ):
+        result = act(kind, There(answer), **given)
+        assert result["failed"] and result["reached"] is False and words in result["msg"]
+
+
+def test_a_cleanup_hands_the_receipts_over_as_they_are(tmp_path: Path) -> None:
+    there = There({"changed": True, "deleted": 3, "left": 0, "msg": "x"})
+    given: dict[str, Any] = {"image_dir": "/card", "receipts": [{"batch": BATCH}]}
+    before = tree(tmp_path)
+    result = act(image_cleanup.ActionModule, there, **given)
+    assert (result["reached"], result["left"], there.asked) == (True, 0, [given]) and tree(tmp_path) == before
