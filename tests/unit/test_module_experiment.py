@@ -476,3 +476,13 @@ def test_two_runs_at_once_open_one_experiment(station: Station) -> None:
         process.wait()
         process.stdout.close()
     assert len({result["id"] for result in results}) == 1 and [r["resumed"] for r in results].count(False) == 1
+
+
+def test_the_same_failure_is_told_once_however_often_a_stop_is_retried(station: Station) -> None:
+    station.begin()
+    station.ok("closing")
+    for _ in range(3):
+        station.ok("closed", id=EXPERIMENT, failures={"motion": "unreachable by SSH"})
+    station.ok("closed", id=EXPERIMENT, failures={"motion": "its host key is not the one that is known"})
+    told = [line["text"] for line in events.read(station.layout.events(EXPERIMENT)) if line["event"] == "failed"]
+    assert told == ["unreachable by SSH", "its host key is not the one that is known"]
