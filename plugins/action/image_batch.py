@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from typing import Any
 
@@ -23,7 +24,9 @@ class ActionModule(CameraSideAction):
         camera = str(task_vars["inventory_hostname"])
         if not self._task.check_mode:
             # The collection goes on in the tasks that follow: it is the whole run that holds the lock.
-            owner = lock.Owner.of(os.getppid(), given["purpose"])
+            # Not getppid(): where the run was killed a moment ago, that is the service manager.
+            run = multiprocessing.parent_process()
+            owner = lock.Owner.of((run.pid if run else None) or os.getpid(), given["purpose"])
             in_the_way = given["purpose"] != "collect"
             lock.take(layout.locks(), f"collection-{camera}", owner, wait=0, end=lambda held: in_the_way)
         receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera)]

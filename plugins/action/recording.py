@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import experiment, lock, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import (
     CameraClient,
     CameraError,
@@ -42,14 +42,30 @@ class ActionModule(CameraSideAction):
         name = f"camera-{task_vars['inventory_hostname']}"
         # This process does the whole step: when it is gone, the step is over and the lock void.
         owner = lock.Owner.of(os.getpid(), given["purpose"])
-        lock.take(locks, name, owner, wait=given["ready_timeout"] + _LOCK_MARGIN)
+        # Whoever holds it may have to wait for the camera twice: before and after a restart.
+        lock.take(locks, name, owner, wait=2 * given["ready_timeout"] + _LOCK_MARGIN)
         try:
+            self._still_wanted(Layout(given["data_dir"]), str(task_vars["inventory_hostname"]), given)
             client = CameraClient(given["host"], given["port"])
             step = self._idle if given["state"] == "idle" else self._record
             result = step(client, arguments, task_vars)
         finally:
             lock.release(locks, name, owner)
         return {"reached": True, **result, "clock_offset": client.clock_offset}
+
+    @staticmethod
+    def _still_wanted(layout: Layout, camera: str, given: dict[str, Any]) -> None:
+        """Raise `Error` if another run has decided otherwise while this one waited for the camera."""
+        records, _ = record.load_all(layout)
+        wanted = experiment.open_for(records, camera, (record.EXPECTED, record.RECORDING))
+        if given["state"] == "idle" and wanted is not None:
+            raise Error("make the camera idle", f"it is to record {wanted.id}", "Run stop.yml to end that")
+        if given["state"] != "idle" and (wanted is None or wanted.id != given["experiment"]):
+            raise Error(
+                f"make the camera record {given['experiment']}",
+                f"it is to record {wanted.id} now" if wanted else "that was stopped meanwhile",
+                "Run start.yml if it is to record",
+            )
 
     def _record(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result = self.on_camera(arguments, task_vars)

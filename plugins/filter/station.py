@@ -31,7 +31,8 @@ def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], 
     wrong = {camera: outcome.failure(found) for camera, found in steps.items()}
     result: dict[str, Any] = {
         "recording": [camera for camera, found in steps.items() if outcome.recorded(found)],
-        "home": {camera: found["batch"].get("label", "") for camera, found in steps.items() if outcome.home(found)},
+        "home": {camera: outcome.label(found) for camera, found in steps.items() if outcome.home(found)},
+        "carried": [camera for camera, found in steps.items() if outcome.home(found) and outcome.carried(found)],
         "failures": {camera: text for camera, text in wrong.items() if text},
     }
     if asked:

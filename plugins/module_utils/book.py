@@ -119,6 +119,10 @@ class Book:
         """Resume or open."""
         if shutil.which("rsync") is None:
             raise Error("look for rsync on the orchestrator", "it is not installed", "Run 'sudo apt install rsync'")
+        given_up = self.cameras.keys() & set(self.params["give_up"])
+        if given_up:
+            advice = "Leave it out: it is for stop and collect"
+            raise Error(f"start with {min(given_up)}", "wildberryeye_give_up names it", advice)
         opened = experiment.open_or_resume(
             self.records,
             self.cameras,
@@ -187,7 +191,7 @@ class Book:
             self._failures(found)
         wrong = list(self.merged.wrong)
         if not self.check:
-            for name in self.params["home"]:
+            for name in self.params["carried"]:
                 receiving.forget_incoming(self.layout, names.camera_name(name))
             for each, name in settled(self.records, self.params):
                 # What is wrong with one archive keeps no other camera from being home.
@@ -314,12 +318,12 @@ class Book:
         gone = [
             name
             for name, entry in found.cameras.items()
-            if entry.state in _TO_RECORD and name not in {*self.cameras, *self.params["known"]}
+            if entry.state in (*_TO_RECORD, record.CLOSING) and name not in {*self.cameras, *self.params["known"]}
         ]
         if not gone or not self.params["known"]:
             return ""
         advice = f"put it back, or give it up with -e wildberryeye_give_up={gone[0]}"
-        return f", but {', '.join(gone)} is to record and no longer in the inventory: {advice}"
+        return f", but {', '.join(gone)} is not home and no longer in the inventory: {advice}"
 
     def _closing_words(self) -> str:
         made = ", ".join(os.path.basename(path) for path in self.merged.made)

@@ -19,7 +19,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from . import durable
@@ -107,13 +107,17 @@ class Card:
     def write_label(self, experiment: str) -> None:
         """Say that what is recorded from now on belongs to `experiment`; raise `Error` if that cannot be one."""
         experiment_id(experiment)
-        durable.make_directories(self.root)
-        with durable.replacing(self._label) as file:
-            file.write(experiment.encode() + b"\n")
+
+        def write() -> None:
+            with durable.replacing(self._label) as file:
+                file.write(experiment.encode() + b"\n")
+
+        self._below(self.root, write)
 
     def clear_label(self) -> bool:
         """Say that no experiment is being recorded; tell whether one was."""
         removed = durable.remove(self._label)
+        durable.remove(f"{self._label}.tmp")
         self.tidy()
         return removed
 
@@ -164,17 +168,29 @@ class Card:
             fallback: the experiment that they belong to where the card bears no label.
         """
         experiment = self.label() or fallback
-        if not images:
-            return SetAside(experiment, 0)
-        batch = self._new_batch(experiment)
         moved = 0
-        for name in images:
+        left = images
+        while left:
+            batch = self._new_batch(experiment)
+            before, left = left, self._move(left, batch)
+            moved += len(before) - len(left)
+            # A collection that runs beside us can take the batch for finished, and move it away; what is
+            # still loose goes into one more.
+            left = [name for name in left if os.path.lexists(os.path.join(self.image_dir, name))]
             with contextlib.suppress(FileNotFoundError):
-                os.rename(os.path.join(self.image_dir, name), os.path.join(batch, name))
-                moved += 1
-        durable.sync_directory(batch)
-        durable.sync_directory(self.image_dir)
+                durable.sync_directory(batch)
+            durable.sync_directory(self.image_dir)
         return SetAside(experiment, moved)
+
+    def _move(self, images: list[str], batch: str) -> list[str]:
+        """Rename `images` into `batch`; return those that could not be, as they or the batch are gone."""
+        left = []
+        for name in images:
+            try:
+                os.rename(os.path.join(self.image_dir, name), os.path.join(batch, name))
+            except FileNotFoundError:
+                left.append(name)
+        return left
 
     def batches(self) -> list[Batch]:
         """List all batches on the card, in order of experiment and age."""
@@ -228,8 +244,6 @@ class Card:
                         os.rmdir(path)
             with contextlib.suppress(OSError):
                 os.rmdir(directory)
-        with contextlib.suppress(FileNotFoundError):
-            durable.remove(f"{self._label}.tmp")
         with contextlib.suppress(OSError):
             os.rmdir(self.root)
 
@@ -242,12 +256,23 @@ class Card:
         if experiment != UNCLAIMED:
             experiment_id(experiment)
         directory = os.path.join(self.root, experiment)
-        durable.make_directories(directory)
-        name = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}"
-        path = os.path.join(directory, name)
-        os.mkdir(path, 0o755)
-        durable.sync_directory(directory)
+        path = os.path.join(directory, f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}-{secrets.token_hex(4)}")
+
+        def make() -> None:
+            os.mkdir(path, 0o755)
+            durable.sync_directory(directory)
+
+        self._below(directory, make)
         return path
+
+    @staticmethod
+    def _below(directory: str, make: Callable[[], None]) -> None:
+        """Make something in `directory`, which a run that tidies up beside us may remove while it is empty."""
+        for _ in range(5):
+            durable.make_directories(directory)
+            with contextlib.suppress(FileNotFoundError):
+                return make()
+        return make()
 
     @staticmethod
     def _subdirectories(path: str) -> list[str]:

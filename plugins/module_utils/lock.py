@@ -106,7 +106,7 @@ def release(directory: str, name: str, held: Owner) -> None:
 
 @contextlib.contextmanager
 def exclusive(directory: str, name: str) -> Iterator[None]:
-    """Keep other processes out of the block; for work that takes no longer than writing some files."""
+    """Keep other processes out of the block; they wait, without a limit."""
     durable.make_directories(directory)
     with open(os.path.join(directory, f"{name}.guard"), "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

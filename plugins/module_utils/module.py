@@ -9,6 +9,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from . import errors
+from .card import Loose
 
 
 def finish(module: AnsibleModule, tried: str, work: Callable[[], dict[str, Any]]) -> None:
@@ -26,6 +27,11 @@ def finish(module: AnsibleModule, tried: str, work: Callable[[], dict[str, Any]]
     except OSError as error:
         module.fail_json(msg=str(errors.from_os_error(tried, error)))
     module.exit_json(**result)
+
+
+def foreign(loose: Loose) -> dict[str, Any]:
+    """Return what a result says of things that are no images: how many, and the first names."""
+    return {"foreign_count": len(loose.foreign), "foreign": [ascii(name)[1:-1] for name in loose.foreign[:20]]}
 
 
 def images(count: int) -> str:

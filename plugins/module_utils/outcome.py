@@ -36,6 +36,16 @@ def recorded(steps: Mapping[str, Any]) -> bool:
     return bool(steps["recording"]) and not steps["recording"].get("failed")
 
 
+def carried(steps: Mapping[str, Any]) -> bool:
+    """Tell whether this run has looked at the camera's batches, with the camera's collection lock in its hand."""
+    return bool(steps["batch"]) and not steps["batch"].get("skipped") and not steps["batch"].get("failed")
+
+
+def label(steps: Mapping[str, Any]) -> str:
+    """Return the experiment that the camera's card says it records, empty if none."""
+    return str((steps["batch"] if carried(steps) else steps["recording"]).get("label") or "")
+
+
 def home(steps: Mapping[str, Any]) -> bool:
     """Tell whether all that was set aside on the camera is home and gone from its card."""
     if steps["recording"].get("failed") or steps["failure"]:
@@ -126,9 +136,11 @@ def _note(steps: Mapping[str, Any]) -> str:
         notes.append(f"{len(not_whole)} of the images half-written, such as {not_whole[0]}")
     if steps["batch"].get("fell_back"):
         notes.append("no room on its card for a zip, fetched as files")
-    foreign = steps["batch"].get("foreign") or steps["recording"].get("foreign")
-    if foreign:
-        notes.append(f"{len(foreign)} things that are no images left on its card, such as {foreign[0]}")
+    for step in (steps["batch"], steps["recording"]):
+        if step.get("foreign_count"):
+            first = step["foreign"][0]
+            notes.append(f"{step['foreign_count']} things that are no images left on its card, such as {first}")
+            break
     offset = steps["recording"].get("clock_offset")
     if offset is not None and abs(offset) >= 2:
         notes.append(f"its clock is {abs(offset):.0f} s {'ahead' if offset > 0 else 'behind'}")

@@ -116,12 +116,16 @@ free:
   description: Free space on the card in bytes, before.
   type: int
   returned: success
+foreign_count:
+  description: How many names in the image directory are no images.
+  type: int
+  returned: success
 label:
   description: The experiment that the camera records, as its card says; empty where it says none.
   type: str
   returned: success
 foreign:
-  description: Names in the image directory that are no images. They are left alone.
+  description: The first of the names in the image directory that are no images. They are left alone.
   type: list
   elements: str
   returned: success
@@ -137,6 +141,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card imp
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
     finish,
+    foreign,
     images,
     megabytes,
 )
@@ -163,7 +168,6 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             cleaned.append(receipt.apply(card, receipt.Receipt.parse(given), dry_run=check))
     loose = card.loose()
     finished = card.stable(loose.images) if params["set_aside"] == "stable" else []
-    foreign = [ascii(name)[1:-1] for name in loose.foreign[:20]]
     if check:
         waiting = [batch.weigh(card, found) for found in card.batches()]
         count = len(finished) + sum(number for number, _ in waiting)
@@ -175,7 +179,7 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             "unreadable": [],
             "fell_back": False,
             "free": free,
-            "foreign": foreign,
+            **foreign(loose),
             "label": card.label() or "",
             "msg": f"would carry {images(count)} home",
         }
@@ -203,7 +207,7 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         "unreadable": [name for found in frozen for name in found.unreadable],
         "fell_back": fell_back,
         "free": free,
-        "foreign": foreign,
+        **foreign(loose),
         "label": card.label() or "",
         "msg": f"{images(count)} to carry home, {megabytes(size)}"
         + (", as files: no room on the card for a zip" if fell_back else ""),

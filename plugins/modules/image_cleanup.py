@@ -67,6 +67,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
     finish,
     images,
@@ -83,7 +84,15 @@ def clean(card: Card, given: list[dict[str, Any]], check: bool) -> dict[str, Any
     """Apply the receipts; return the module's result."""
     card.check()
     before = len(card.batches())
-    cleaned = [receipt.apply(card, receipt.Receipt.parse(each), dry_run=check) for each in given]
+    cleaned, wrong = [], []
+    for each in given:
+        try:
+            cleaned.append(receipt.apply(card, receipt.Receipt.parse(each), dry_run=check))
+        except Error as error:
+            # What is wrong with one batch keeps no other on the card.
+            wrong.append(error)
+    if wrong:
+        raise wrong[0]
     deleted, size, kept, vanished = (sum(counts) for counts in zip(*cleaned, strict=True)) if cleaned else [0] * 4
     left = len(card.batches())
     kept_text = f", {images(kept)} kept" if kept else ""

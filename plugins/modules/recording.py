@@ -121,13 +121,22 @@ resumed:
   description: Whether the camera was recording the experiment already.
   type: bool
   returned: success
+label:
+  description: The experiment that the camera records, as its card says; empty where it says none.
+  type: str
+  returned: success
+  sample: "2026-05-22"
+foreign_count:
+  description: How many names in the image directory are no images.
+  type: int
+  returned: success
 waiting:
   description: How many batches lie on the card and wait to be carried home.
   type: int
   returned: success
   sample: 1
 foreign:
-  description: Names in the image directory that are no images. They are left alone.
+  description: The first of the names in the image directory that are no images. They are left alone.
   type: list
   elements: str
   returned: success
@@ -147,7 +156,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign, images
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import experiment_id
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.unit import Unit
 
@@ -227,7 +236,8 @@ def _found(card: Card, params: dict[str, Any], loose: Sequence[str] = ()) -> dic
         "bytes": card.size(loose),
         "set_aside_for": card.label() or params["fallback"],
         "waiting": len(card.batches()) + bool(loose),
-        "foreign": [ascii(name)[1:-1] for name in card.loose().foreign[:20]],
+        "label": card.label() or "",
+        **foreign(card.loose()),
     }
 
 

@@ -17,6 +17,14 @@ from ansible_collections.wildberryeye.orchestrator.plugins.action import image_b
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, receiving
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import (
+    CLOSING,
+    EXPECTED,
+    CameraRecord,
+    Record,
+    load_all,
+    save,
+)
 from lab.emulated import Lab
 from unit.support import BATCH, EXPERIMENT, arguments, arrive, images, tree
 
@@ -91,6 +99,8 @@ class Recorder:
     def __call__(self, there: There, check: bool = False, **given: Any) -> dict[str, Any]:
         there.meanwhile = lambda: self.held.append(self.owner())
         self.held: list[lock.Owner | None] = []
+        if not check:
+            self.decide(CLOSING if given.get("state") == "idle" else EXPECTED)
         result = act(
             recording.ActionModule,
             there,
@@ -111,6 +121,14 @@ class Recorder:
         assert all((owner is None) == check for owner in self.held)
         assert check or all(owner and (owner.pid, owner.purpose) == (os.getpid(), "start") for owner in self.held)
         return result
+
+    def decide(self, state: str, experiment: str = EXPERIMENT) -> None:
+        """Have the records say what is to become of the camera, unless they do already."""
+        if not load_all(self.layout)[0]:
+            cameras = {"object": CameraRecord("object", state)}
+            save(
+                self.layout, Record(experiment, "2026-05-22T07:00:00+02:00", "2026-05-23T01:00:00+02:00", None, cameras)
+            )
 
     def owner(self) -> lock.Owner | None:
         return lock.owner(self.layout.locks(), "camera-object")
@@ -260,7 +278,7 @@ def test_batches_are_made_under_the_runs_lock_with_the_receipts_that_are_pending
     assert act(image_batch.ActionModule, there, **given)["reached"] is True
     assert there.asked[0]["receipts"] == [receipt._asdict()] and there.asked[0]["method"] == "zip"
     held = lock.owner(layout.locks(), "collection-object")
-    assert held is not None and (held.pid, held.purpose) == (os.getppid(), "collect")
+    assert held is not None and (held.pid, held.purpose) == (os.getpid(), "collect")
 
 
 def test_in_check_mode_no_lock_is_taken_for_batches(layout: Layout, data_dir: Path) -> None:
@@ -285,7 +303,7 @@ def test_only_a_start_or_a_stop_ends_a_collection_in_its_way(
 
 
 def test_a_collection_that_another_run_is_at_is_not_disturbed(layout: Layout) -> None:
-    lock.take(layout.locks(), "collection-object", lock.Owner.of(os.getpid(), "collect"), wait=0)
+    lock.take(layout.locks(), "collection-object", lock.Owner.of(os.getppid(), "collect"), wait=0)
     given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
     result = act(image_batch.ActionModule, There(), **given)
     assert result["failed"] and result["reached"] is True and "a collect that is running" in result["msg"]
@@ -310,3 +328,24 @@ def test_a_cleanup_hands_the_receipts_over_as_they_are(tmp_path: Path) -> None:
     before = tree(tmp_path)
     result = act(image_cleanup.ActionModule, there, **given)
     assert (result["reached"], result["left"], there.asked) == (True, 0, [given]) and tree(tmp_path) == before
+
+
+def test_a_start_that_waited_while_a_stop_was_run_does_not_set_the_camera_detecting_all_night(
+    record: Recorder, camera: Lab
+) -> None:
+    camera.start()
+    record.decide(CLOSING)
+    for state in ("recording", "restarted"):
+        result = record(There(), state=state)
+        assert result["failed"] and "that was stopped meanwhile. Run start.yml" in result["msg"]
+    assert record.paths() == []
+
+
+def test_a_stop_that_waited_while_the_next_day_began_does_not_end_that(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    record.decide(EXPECTED, "2026-05-23")
+    result = record(There(), state="idle", purpose="stop")
+    assert result["failed"] and "it is to record 2026-05-23" in result["msg"]
+    result = record(There())
+    assert result["failed"] and f"make the camera record {EXPERIMENT}: it is to record 2026-05-23 now" in result["msg"]
+    assert record.paths() == []

@@ -327,8 +327,13 @@ def test_tidying_removes_what_is_ours_and_empty_and_nothing_that_is_not(tmp_path
     (root / EXPERIMENT / f"{batch_name(2)}.zip.tmp").write_bytes(b"half")
     (root / EXPERIMENT / f"{batch_name(2)}.manifest.tmp").write_bytes(b"half")
     (root / "2026-05-23").mkdir()
+    card.tidy()
+    assert tree(tmp_path / "card") == before
+    # A start that runs beside us may be writing it; it goes with the label.
     (root / "recording.tmp").write_bytes(b"half")
     card.tidy()
+    assert (root / "recording.tmp").exists()
+    card.clear_label()
     assert tree(tmp_path / "card") == before
     (root / EXPERIMENT / "notes.tmp").write_bytes(b"not ours")
     card.tidy()
@@ -342,3 +347,22 @@ def test_free_space_is_that_of_the_card(tmp_path: Path) -> None:
 
 def test_where_the_label_lies_is_what_the_design_promises() -> None:
     assert cards_module.Card("/images").root == "/images/.wildberryeye"
+
+
+def test_a_batch_that_is_tidied_away_while_images_are_set_aside_costs_no_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = make_card(tmp_path / "card", three())
+    rename, calls = os.rename, []
+
+    def meanwhile(source: str, target: str) -> None:
+        # A collection beside us takes the batch that has just been made for an empty one, once.
+        if not calls:
+            card.tidy()
+        calls.append(target)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", meanwhile)
+    done = card.set_aside(sorted(three()), EXPERIMENT)
+    assert done.images == 3 and card.loose().images == []
+    assert sorted(name for found in card.batches() for name in card.images_of(found)) == sorted(three())

@@ -243,7 +243,7 @@ def test_one_out_of_the_inventory_that_is_to_record_is_named_with_what_to_do(sta
     station.begin()
     limited = {"object": "object"}
     message = station.ok("closing", cameras=limited, known=["object"])["msg"]
-    assert message.startswith(f"experiment {EXPERIMENT} is closing, but motion is to record and no longer in the inv")
+    assert message.startswith(f"experiment {EXPERIMENT} is closing, but motion is not home and no longer in the inv")
     assert "wildberryeye_give_up=motion" in message
     for known in ([], ["object", "motion"]):
         assert station.ok("closing", cameras=limited, known=known)["msg"] == f"experiment {EXPERIMENT} is closing"
@@ -253,7 +253,7 @@ def test_one_out_of_the_inventory_is_named_whichever_experiment_it_was_left_in(s
     station.begin()
     station.begin("2026-05-23 07:00:00", cameras={"object": "object"})
     found = station.ok("closing", cameras={"object": "object"}, known=["object"])
-    assert found["id"] == "2026-05-23" and "but motion is to record" in found["msg"]
+    assert found["id"] == "2026-05-23" and "but motion is not home" in found["msg"]
 
 
 @pytest.mark.parametrize("before", ["closed", "closing"])

@@ -119,8 +119,8 @@ def test_check_mode_says_what_would_be() -> None:
 
 def test_what_a_person_should_look_at_is_noted() -> None:
     found = steps(
-        recording={"reached": True, "clock_offset": -120.2, "foreign": ["a"]},
-        batch={"fell_back": True, "foreign": ["b", "c"]},
+        recording={"reached": True, "clock_offset": -120.2, "foreign": ["a"], "foreign_count": 1},
+        batch={"fell_back": True, "foreign": ["b", "c"], "foreign_count": 2},
         receipt={"not_whole": ["x.jpg"]},
     )
     note = said("start", found).next

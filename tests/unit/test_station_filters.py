@@ -47,7 +47,12 @@ def test_outcomes_tell_who_records_who_is_home_and_who_failed() -> None:
         "d": {},
     }
     result = station.outcomes(found, found)
-    assert result == {"recording": ["a", "c"], "home": {"a": ""}, "failures": {"b": "unreachable", "c": "stalled"}}
+    assert result == {
+        "recording": ["a", "c"],
+        "home": {"a": ""},
+        "carried": [],
+        "failures": {"b": "unreachable", "c": "stalled"},
+    }
     table = station.outcomes(found, found, "start")
     assert table["failed"] is True and len(table["table"].splitlines()) == 5
     assert station.outcomes(["a"], found, "start")["failed"] is False
