@@ -22,16 +22,11 @@ class Merged(NamedTuple):
 
     made: list[str]
     """Paths of the archives that were made."""
-    wrong: list[str]
-    """A line for each camera and experiment whose archive could not be made."""
-    failed: frozenset[tuple[str, str]] = frozenset()
-
-    def spoilt(self, directory: str, camera: str) -> bool:
-        """Tell whether the camera's archive of that experiment could not be made."""
-        return (directory, camera) in self.failed
+    wrong: dict[tuple[str, str], str]
+    """A line for each experiment and camera whose archive could not be made."""
 
 
-NOTHING = Merged([], [])
+NOTHING = Merged([], {})
 
 
 def settled(records: list[Record], params: dict[str, Any]) -> Iterator[tuple[Record, str]]:
@@ -57,20 +52,17 @@ def merge_home(layout: Layout, params: dict[str, Any]) -> Merged:
     # Those that are given up in this very call do not record any more either.
     experiment.give_up(records, params["give_up"])
     made: list[str] = []
-    wrong: list[str] = []
-    failed = set()
+    wrong: dict[tuple[str, str], str] = {}
     for directory, name in _to_merge(layout, records, params):
         try:
             # Two runs that merge the same parts would publish one archive over the other.
             with lock.exclusive(layout.locks(), f"merge-{name}"):
                 made += closing.merge(layout, directory, name)
         except Error as error:
-            wrong.append(str(error))
-            failed.add((directory, name))
+            wrong[directory, name] = str(error)
         except OSError as error:
-            wrong.append(str(from_os_error(f"archive the images of {name} in {directory}", error)))
-            failed.add((directory, name))
-    return Merged(made, wrong, frozenset(failed))
+            wrong[directory, name] = str(from_os_error(f"archive the images of {name} in {directory}", error))
+    return Merged(made, wrong)
 
 
 def _to_merge(layout: Layout, records: list[Record], params: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -189,7 +181,7 @@ class Book:
         self._save(self._give_up())
         if found is not None:
             self._failures(found)
-        wrong = list(self.merged.wrong)
+        wrong = dict(self.merged.wrong)
         if not self.check:
             for name in self.params["carried"]:
                 receiving.forget_incoming(self.layout, names.camera_name(name))
@@ -198,12 +190,18 @@ class Book:
                 try:
                     self._note_home(each, name)
                 except Error as error:
-                    wrong.append(str(error))
+                    wrong[each.id, name] = str(error)
                 except OSError as error:
-                    wrong.append(str(from_os_error(f"note that {name} is home from {each.id}", error)))
-        if wrong:
-            raise Error("archive what is home", "; ".join(wrong))
-        return {**self._result(found), "made": self.merged.made, "msg": self._closing_words()}
+                    wrong[each.id, name] = str(from_os_error(f"note that {name} is home from {each.id}", error))
+        lines: dict[str, str] = {}
+        for (_, name), line in wrong.items():
+            lines[name] = f"{lines[name]}; {line}" if name in lines else line
+        return {
+            **self._result(found),
+            "made": self.merged.made,
+            "not_archived": lines,
+            "msg": "; ".join([self._closing_words(), *wrong.values()]),
+        }
 
     def present(self) -> dict[str, Any]:
         """Look."""
@@ -212,7 +210,7 @@ class Book:
 
     def _note_home(self, found: Record, name: str) -> None:
         entry = found.cameras.get(name)
-        if entry is None or self.merged.spoilt(found.id, name):
+        if entry is None or (found.id, name) in self.merged.wrong:
             return
         paths = self.layout.archives(found.id, name)
         known = [each["name"] for each in entry.archives]

@@ -82,7 +82,7 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
         record: what the module `experiment` returned last.
         check: whether nothing was to be done.
     """
-    wrong = failure(steps)
+    wrong = "; ".join(filter(None, [failure(steps), (record.get("not_archived") or {}).get(camera)]))
     images, size = int(steps["receipt"].get("images") or 0), int(steps["receipt"].get("bytes") or 0)
     note = _note(steps)
     if check:

@@ -134,6 +134,10 @@ cameras:
       description: Its archives in this experiment.
       type: list
       elements: dict
+not_archived:
+  description: For each camera whose archive could not be made, why. The role C(outcome) fails the run for it.
+  type: dict
+  returned: O(state=closed)
 made:
   description: Paths of the archives that were made.
   type: list

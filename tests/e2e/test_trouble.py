@@ -438,3 +438,8 @@ def test_a_transfer_that_takes_too_long_ends_by_itself_and_goes_on_next_time(sta
     assert "rsync" not in station.orchestrator.exec("ps", "-u", "decim", "-o", "comm=").stdout
     station.play("stop")
     station.assert_all_home()
+
+
+def test_a_data_directory_that_depends_on_where_one_stands_is_refused(station: Station) -> None:
+    run = station.play("start", "-e", "wildberryeye_data_dir=data", status=2)
+    assert "wildberryeye_data_dir is 'data': begin it with / or ~" in run.text

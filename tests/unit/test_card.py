@@ -353,7 +353,8 @@ def test_a_batch_that_is_tidied_away_while_images_are_set_aside_costs_no_image(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = make_card(tmp_path / "card", three())
-    rename, calls = os.rename, []
+    rename = os.rename
+    calls: list[str] = []
 
     def meanwhile(source: str, target: str) -> None:
         # A collection beside us takes the batch that has just been made for an empty one, once.

@@ -339,7 +339,8 @@ def test_what_bears_a_public_name_and_is_no_archive_keeps_no_other_camera_from_h
         path.write_bytes(b"torn")
     else:
         path.mkdir()
-    assert str(path) in station.run("closed", id=EXPERIMENT, home={"object": "", "motion": ""}).failed()
+    done = station.ok("closed", id=EXPERIMENT, home={"object": "", "motion": ""})
+    assert str(path) in done["not_archived"]["object"] and "motion" not in done["not_archived"]
     assert station.states() == {"object": "closing", "motion": "home"}
 
 
@@ -372,8 +373,9 @@ def test_a_damaged_archive_of_one_camera_keeps_the_other_one_from_nothing(statio
     station.ok("closing")
     station.part("object", ONE).write_bytes(b"PK torn")
     station.part("motion", TWO)
-    line = station.run("closed", id=EXPERIMENT, home={"object": "", "motion": ""}).failed()
-    assert "damaged" in line and f"{station.data_dir}/{EXPERIMENT}/object/parts/a.zip" in line
+    done = station.ok("closed", id=EXPERIMENT, home={"object": "", "motion": ""})
+    line = done["not_archived"]["object"]
+    assert line in done["msg"] and "damaged" in line and f"{station.data_dir}/{EXPERIMENT}/object/parts/a.zip" in line
     assert station.states() == {"object": "closing", "motion": "home"}
     assert public(station.data_dir, "motion") == [TWO]
 

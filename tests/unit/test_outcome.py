@@ -137,3 +137,12 @@ def test_the_table_stands_in_columns_without_trailing_blanks() -> None:
         "object  home       12345  2.0 MB  x",
         "m       not home       0  0.0 MB",
     ]
+
+
+def test_an_archive_that_could_not_be_made_fails_the_run_for_its_camera_alone() -> None:
+    record = {"id": "x", "data_dir": "/d", "not_archived": {"object": "merge the parts: damaged. Replace the disk"}}
+    steps = outcome.results({"wildberryeye_recording_result": {"reached": True, "waiting": 0}})
+    found = outcome.outcome("object", steps, "stop", record, False)
+    assert (found.words, found.failed) == ("not home", True) and "Replace the disk" in found.next
+    record["cameras"] = {"motion": {"state": "home", "archives": []}}
+    assert not outcome.outcome("motion", steps, "stop", record, False).failed
