@@ -10,7 +10,7 @@ SHELL := /bin/bash
 .PHONY: help setup demo test lint bench lab-up lab-down clean
 
 VENV := .venv/bin
-PYTHON := PYTHONPATH=tests $(VENV)/python
+IN_TESTS := PYTHONPATH=tests $(VENV)/python
 OURS := plugins tests
 LAB ?= --cameras 2 --orchestrator bookworm
 
@@ -21,7 +21,7 @@ setup:
 	@tests/setup.sh
 
 demo: setup
-	@$(PYTHON) -m lab.demo
+	@$(IN_TESTS) -m lab.demo
 
 test: setup
 	@$(VENV)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
@@ -36,14 +36,14 @@ lint: setup
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run; fi
 
 bench: setup
-	@$(PYTHON) -m bench
+	@$(IN_TESTS) -m bench
 
 lab-up: setup
-	@$(PYTHON) -m lab up $(LAB)
+	@$(IN_TESTS) -m lab up $(LAB)
 
 lab-down: setup
-	@$(PYTHON) -m lab down
+	@$(IN_TESTS) -m lab down
 
 clean:
-	@if [ -x $(VENV)/python ]; then $(PYTHON) -m lab down; fi
+	@if [ -x $(VENV)/python ]; then $(IN_TESTS) -m lab down; fi
 	rm -rf build .venv collections/ansible_collections/ansible .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
