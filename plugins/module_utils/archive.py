@@ -25,7 +25,7 @@ from .names import is_image
 _CHUNK = 1 << 20
 BROKEN = (
     zipfile.BadZipFile,
-    NotImplementedError,
+    NotImplementedError,  # a compression or version that zipfile does not know
     RuntimeError,
     EOFError,
     ValueError,

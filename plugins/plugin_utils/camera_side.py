@@ -39,7 +39,7 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the task's result."""
-        raise NotImplementedError
+        raise NotImplementedError  # each action plugin says what its work is
 
     def on_camera(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module of this action's name on the camera.
