@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import experiment, lock, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, experiment, lock, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import (
     CameraClient,
     CameraError,
 )
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.recording import ARGUMENTS
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_side import CameraSideAction
@@ -49,6 +49,8 @@ class ActionModule(CameraSideAction):
             client = CameraClient(given["host"], given["port"])
             step = self._idle if given["state"] == "idle" else self._record
             result = step(client, arguments, task_vars)
+            if given["state"] != "idle":
+                result["msg"] += self._note(Layout(given["data_dir"]), str(task_vars["inventory_hostname"]), given)
         finally:
             lock.release(locks, name, owner)
         return {"reached": True, **result, "clock_offset": client.clock_offset}
@@ -66,6 +68,21 @@ class ActionModule(CameraSideAction):
                 f"it is to record {wanted.id} now" if wanted else "that was stopped meanwhile",
                 "Run start.yml if it is to record",
             )
+
+    @staticmethod
+    def _note(layout: Layout, camera: str, given: dict[str, Any]) -> str:
+        """Note in the record that the camera records; return what to add to the message if that failed.
+
+        It records all the same, and is `expected` to until somebody starts again.
+        """
+        tried = "note that in the experiment's record"
+        try:
+            book.note_recording(layout, camera, given["experiment"])
+        except Error as error:
+            return f"; {tried}: {error}"
+        except OSError as error:
+            return f"; {from_os_error(tried, error)}"
+        return ""
 
     def _record(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         result = self.on_camera(arguments, task_vars)

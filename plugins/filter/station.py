@@ -26,11 +26,10 @@ def inventory_problems(groups: Mapping[str, Iterable[str]], hostvars: Mapping[st
 
 
 def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str = "") -> dict[str, Any]:
-    """Return what became of `cameras`: those recording, those home, failures, and the table if `asked` is given."""
+    """Return what became of `cameras`: those home, failures, and the table if `asked` is given."""
     steps = {camera: outcome.results(hostvars[camera]) for camera in cameras}
     wrong = {camera: outcome.failure(found) for camera, found in steps.items()}
     result: dict[str, Any] = {
-        "recording": [camera for camera, found in steps.items() if outcome.recorded(found)],
         "home": {camera: outcome.label(found) for camera, found in steps.items() if outcome.home(found)},
         "carried": [camera for camera, found in steps.items() if outcome.home(found) and outcome.carried(found)],
         "failures": {camera: text for camera, text in wrong.items() if text},
@@ -39,6 +38,8 @@ def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], 
         first = hostvars[next(iter(steps))]
         record = first.get("wildberryeye_experiment_record") or {}
         check = bool(first.get("ansible_check_mode"))
+        # A start at night brings home what is left, as a collection does.
+        asked = "collect" if first.get("wildberryeye_night_result") else asked
         rows = [outcome.outcome(camera, found, asked, record, check) for camera, found in steps.items()]
         result["table"] = outcome.table(rows)
         result["failed"] = any(row.failed for row in rows)

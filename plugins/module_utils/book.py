@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The book of all experiments: what the module `experiment` reads and writes in one call."""
+"""The book of all experiments: the one place where their records are written."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import archive, closing, events, experiment, lock, names, receiving, record
+from . import archive, closing, events, experiment, lock, names, receiving, record, user_manager
 from .errors import Error, from_os_error
 from .layout import Layout
 from .record import Record
+
+STOP_SERVICE = "wildberryeye_stop_experiment.service"
+"""The unit of the role `schedule` that stops the day's experiment, and tries again until all is home."""
 
 _TO_RECORD = (record.EXPECTED, record.RECORDING)
 
@@ -27,6 +30,37 @@ class Merged(NamedTuple):
 
 
 NOTHING = Merged([], {})
+
+
+def note_recording(layout: Layout, camera: str, wanted: str) -> None:
+    """Note that `camera` has been made to record the experiment `wanted`.
+
+    A camera that was meanwhile asked to stop stays so.
+
+    Raises:
+        Error: if the record cannot be understood.
+        OSError: if it cannot be written.
+    """
+    with lock.exclusive(layout.locks(), "record"):
+        found = record.load(layout, wanted)
+        if found is not None and experiment.note_recording(found, [camera], events.now()):
+            record.save(layout, found)
+            events.append(layout.events(wanted), "recording", camera)
+
+
+def end_stop() -> str:
+    """End a stop that a timer began and that still runs, or waits for its next try: a start takes over from it.
+
+    Returns:
+        Why it could not be ended, empty otherwise; that is no reason not to begin.
+    """
+    if not user_manager.installed(STOP_SERVICE) or not user_manager.available():
+        return ""
+    try:
+        done = user_manager.systemctl("stop", STOP_SERVICE)
+    except Error as error:
+        return str(error)
+    return str(Error(f"stop {STOP_SERVICE}", done.stderr)) if done.returncode else ""
 
 
 def settled(records: list[Record], params: dict[str, Any]) -> Iterator[tuple[Record, str]]:
@@ -93,7 +127,15 @@ class Book:
         self.params = params
         self.check = check
         self.cameras: dict[str, str] = {names.camera_name(name): mode for name, mode in params["cameras"].items()}
+        self.now = dt.datetime.now().astimezone()
+        self.stop_time = experiment.time_of_day(params["stop_time"], "wildberryeye_stop_time")
+        start_time = experiment.time_of_day(params["start_time"], "wildberryeye_start_time")
+        self.scheduled: bool = params["scheduled"]
+        self.begun = experiment.window_begin(self.now, start_time, self.stop_time)
         self.wanted = names.experiment_id(params["id"]) if params["id"] else None
+        if self.scheduled and params["state"] == "closing":
+            # A timer stops what is open, whatever name stands in the inventory for the next one.
+            self.wanted = None
         self.records, self.unreadable = record.load_all(layout)
         self.changed = False
         self.merged = merged
@@ -115,11 +157,16 @@ class Book:
         if given_up:
             advice = "Leave it out: it is for stop and collect"
             raise Error(f"start with {min(given_up)}", "wildberryeye_give_up names it", advice)
+        if self.scheduled and self.begun is None:
+            until = self.params["start_time"]
+            said = f"it is night (until {until}): nothing is begun"
+            return {**self._result(self._known(self._chosen())), "resumed": False, "night": True, "msg": said}
+        in_the_way = "" if self.check else end_stop()
         opened = experiment.open_or_resume(
             self.records,
             self.cameras,
-            dt.datetime.now().astimezone(),
-            _time_of_day(self.params["stop_time"]),
+            self.now,
+            self.stop_time,
             self.wanted,
             lambda name: os.path.lexists(self.layout.experiment(name)),
         )
@@ -135,23 +182,22 @@ class Book:
         return {
             **self._result(opened.record),
             "resumed": opened.resumed,
-            "msg": f"experiment {opened.record.id} {verb}",
+            "night": False,
+            "msg": "; ".join(filter(None, [f"experiment {opened.record.id} {verb}", in_the_way])),
         }
 
     def noted(self) -> dict[str, Any]:
-        """Note which cameras have been made to record."""
+        """Note what went wrong."""
         found = self._find(self._chosen())
         if found is not None:
-            news = [name for name in self.params["recording"] if experiment.note_recording(found, [name], events.now())]
-            self._save([found] if news else [])
-            for name in news:
-                self._event(found, "recording", name)
             self._failures(found)
-        return {**self._result(found), "msg": f"recording: {', '.join(self.params['recording']) or 'none'}"}
+        return {**self._result(found), "msg": f"failed: {', '.join(self.params['failures']) or 'none'}"}
 
     def closing(self) -> dict[str, Any]:
         """Mark as closing."""
-        chosen = [self._named(self.wanted)] if self.wanted else self.records
+        chosen, none = [self._named(self.wanted)] if self.wanted else self.records, "no experiment is open"
+        if self.scheduled and self.begun is not None:
+            chosen, none = experiment.left_behind(self.records, self.begun, self.now), "nothing is open from before"
         if self.wanted and chosen[0].state != record.RECORDING:
             for name in self.cameras:
                 other = experiment.open_for(self.records, name, _TO_RECORD)
@@ -169,7 +215,7 @@ class Book:
             self._event(found, "closing")
         first = next((found for found in open_before if found.cameras.keys() & self.cameras.keys()), None)
         first = first or next(iter(open_before), None)
-        said = f"experiment {first.id} is closing" if first else "no experiment is open"
+        said = f"experiment {first.id} is closing" if first else none
         return {
             **self._result(first, unclaimed=first is None),
             "msg": said + "".join(self._forgotten(found) for found in open_before),
@@ -252,15 +298,17 @@ class Book:
         return None
 
     def _find(self, wanted: str | None) -> Record | None:
-        if self.check and self.params["state"] in ("noted", "closed"):
-            # In check mode the experiment that would have been opened does not exist.
-            return next((found for found in self.records if found.id == wanted), None)
+        if (self.check or self.scheduled) and self.params["state"] in ("noted", "closed"):
+            # In check mode, and at night, the experiment that would have been opened does not exist.
+            return self._known(wanted)
         return self._named(wanted) if wanted else None
 
+    def _known(self, wanted: str | None) -> Record | None:
+        return next((found for found in self.records if found.id == wanted), None)
+
     def _named(self, wanted: str | None) -> Record:
-        for found in self.records:
-            if found.id == wanted:
-                return found
+        if found := self._known(wanted):
+            return found
         raise Error(
             f"look up experiment {wanted}",
             f"{self.layout.data_dir} has no readable record of it",
@@ -309,6 +357,7 @@ class Book:
             "experiment_state": found.state if found else "",
             "data_dir": self.layout.data_dir,
             "cameras": cameras,
+            "to_record": sorted(experiment.to_record(self.records)),
             "unreadable": self.unreadable,
         }
 
@@ -326,12 +375,3 @@ class Book:
     def _closing_words(self) -> str:
         made = ", ".join(os.path.basename(path) for path in self.merged.made)
         return f"archived {made}" if made else "nothing to archive"
-
-
-def _time_of_day(text: str) -> dt.time:
-    try:
-        # Nothing more lenient: YAML makes 1350 of an unquoted 22:30, which is ten to two in ISO 8601.
-        return dt.datetime.strptime(text, "%H:%M").time()
-    except ValueError:
-        advice = 'Write it in quotes, as "01:00"'
-        raise Error(f"use {text!r} as wildberryeye_stop_time", "not a time of day", advice) from None

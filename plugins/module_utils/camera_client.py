@@ -8,8 +8,9 @@ the API promises is an error like silence is; `CameraError.kind` tells them apar
 from __future__ import annotations
 
 import json
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ except ImportError:  # pragma: no cover
 
 _LARGEST_ANSWER = 64 * 1024
 _PAUSE = 0.25
-_BASELINE_AFTER = 2.0
+BASELINE_AFTER = 2.0
 """Seconds that the motion detection must have run before a baseline is worth taking."""
 _LOST_PICTURES = 3
 """Pictures named but not stored after which the card is to blame."""
@@ -73,9 +74,7 @@ class CameraClient:
         self._base = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         self._clock = clock
         self._sleep = sleep
-        self._session = requests.Session()
-        # The camera is next door: no proxy of the environment is asked.
-        self._session.trust_env = False
+        self._session = _session()
         self.clock_offset: float | None = None
         """Seconds that the camera's clock is ahead of ours, to 1 s; from its last answer."""
 
@@ -108,6 +107,35 @@ class CameraClient:
             raise self._error("answer", path, f"HTTP status {status}")
         length = headers.get("Content-Length") or ""
         return length.isdecimal() and length.strip("0") != ""
+
+    def whole(self, name: str, timeout: float) -> bool:
+        """Tell whether the picture `name` is stored to its end: it exists and ends as a JPEG does."""
+        path = f"/frontend/images/{name}"
+        status, _, body = self._request("GET", path, timeout, {"Range": "bytes=-2"})
+        if status in (404, 416):
+            return False
+        if status != 206:
+            raise self._error("answer", path, f"HTTP status {status}")
+        return body == b"\xff\xd9"
+
+    def untouched(self, timeout: float) -> bool:
+        """Tell whether no picture was taken since the service started: the one sign of a restart that HTTP gives."""
+        path = "/latest-image"
+        status, _, _ = self._request("HEAD", path, timeout)
+        # 500: the newest picture was deleted, so there was one.
+        if status not in (200, 204, 500):
+            raise self._error("answer", path, f"HTTP status {status}")
+        return status == 204
+
+    def delete(self, names: Sequence[str], timeout: float) -> None:
+        """Delete pictures, none of which may be the newest; one that is gone already is no error.
+
+        Raises:
+            ValueError: if one is not an image's name: the camera would delete any path.
+        """
+        if not all(is_image(name) for name in names):
+            raise ValueError(names)
+        self._post("/api/delete-images", timeout, {"filenames": list(names)})
 
     def wait_ready(self, timeout: float) -> str:
         """Wait until the camera takes a picture and stores it.
@@ -153,7 +181,7 @@ class CameraClient:
         picture = self.wait_ready(timeout)
         self.start(15.0)
         if mode == "motion":
-            self._sleep(_BASELINE_AFTER)
+            self._sleep(BASELINE_AFTER)
             self.set_baseline(15.0)
         return picture
 
@@ -162,8 +190,8 @@ class CameraClient:
         if answer.get(field) is not value:
             raise self._error("answer", path, f"it answered {json.dumps(answer)[:80]}")
 
-    def _post(self, path: str, timeout: float) -> dict[str, Any]:
-        status, headers, body = self._request("POST", path, timeout)
+    def _post(self, path: str, timeout: float, content: object = None) -> dict[str, Any]:
+        status, headers, body = self._request("POST", path, timeout, content=content)
         if status != 200:
             raise self._error("answer", path, f"HTTP status {status}")
         # Answers with a file bear two dates; these bear one.
@@ -176,12 +204,16 @@ class CameraClient:
             raise self._error("answer", path, f"not JSON: {body[:60]!r}")
         return answer
 
-    def _request(self, method: str, path: str, timeout: float) -> tuple[int, dict[str, str], bytes]:
+    def _request(
+        self, method: str, path: str, timeout: float, headers: dict[str, str] | None = None, content: object = None
+    ) -> tuple[int, dict[str, str], bytes]:
         deadline = self._clock() + timeout
         try:
             with self._session.request(
                 method,
                 self._base + path,
+                headers=headers,
+                json=content,
                 timeout=(min(10.0, timeout), timeout),
                 stream=True,
                 allow_redirects=False,
@@ -229,6 +261,27 @@ class CameraClient:
 
     def _error(self, kind: str, path: str, came_back: str) -> CameraError:
         return CameraError(kind, f"{self._base}{path}", came_back, _ADVICE[kind])
+
+
+def _session() -> requests.Session:
+    """Return a session that notices within half a minute when a camera that owes it an answer is switched off."""
+    keepalive = [
+        (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+        (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 15),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+        (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    ]
+
+    class Adapter(requests.adapters.HTTPAdapter):
+        def init_poolmanager(self, *args: Any, **options: Any) -> None:
+            super().init_poolmanager(*args, socket_options=keepalive, **options)
+
+    session = requests.Session()
+    session.mount("http://", Adapter())
+    # The camera is next door: no proxy of the environment is asked.
+    session.trust_env = False
+    return session
 
 
 def _after(error: CameraError, timeout: float) -> CameraError:

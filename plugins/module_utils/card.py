@@ -10,16 +10,27 @@
 The label is written while the camera's service is stopped, together with setting aside what lay there
 before. So whatever happens to the orchestrator, each image lies under the experiment that it was taken
 for: no clock and no variable has a say in it.
+
+A module can outlive the run that sent it, out of reach of any lock on the orchestrator. So what changes the
+card holds a lock of the kernel's here, which leaves no file and ends with its process, however that ends.
+There are two, as a restart must not wait while a collection reads 50,000 images:
+
+    the image directory      service, label, loose images: held for seconds
+    the directory above it   batches: held while they are hashed or deleted
+
+Whoever needs both takes the one above first. It stands in for .wildberryeye, which comes and goes with what
+lies in it, so that a lock there could be one of a directory that is gone.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from . import durable
@@ -28,6 +39,10 @@ from .names import LABEL, UNCLAIMED, experiment_id, is_batch, is_experiment, is_
 
 _STABLE_AFTER = 60.0
 """Seconds between a file's last change and the newest image's after which it counts as finished."""
+_WAIT = 120.0
+"""Seconds that another process may hold the card: systemd alone gives a service 90 s to stop."""
+_WAIT_FOR_BATCHES = 600.0
+"""Seconds that another process may hold the batches: what it reads meanwhile need not be read again."""
 
 
 class Batch(NamedTuple):
@@ -95,6 +110,42 @@ class Card:
         if os.path.islink(self.root):
             raise Error(f"open {self.root}", "it is a link", "Remove the link: nothing of ours makes one")
 
+    def exclusive(self, wait: float = _WAIT) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from service, label and loose images within the block.
+
+        Args:
+            wait: seconds to wait for one that is at work.
+
+        Raises:
+            Error: if it is still at work then, or if there is no image directory.
+        """
+        return self._locked(os.curdir, wait)
+
+    def exclusive_batches(self, wait: float = _WAIT_FOR_BATCHES) -> contextlib.AbstractContextManager[None]:
+        """Keep other processes from the batches within the block; see `exclusive`."""
+        return self._locked(os.pardir, wait)
+
+    @contextlib.contextmanager
+    def _locked(self, which: str, wait: float) -> Iterator[None]:
+        deadline = time.monotonic() + wait
+        while True:
+            self.check()
+            # Opened anew each time: a card can be mounted there meanwhile.
+            descriptor = _flocked(os.path.join(self.image_dir, which))
+            if descriptor is not None:
+                break
+            if time.monotonic() >= deadline:
+                raise Error(
+                    f"work on the card {self.image_dir}",
+                    f"another run is still at work there after {wait:.0f} s",
+                    "Run it again in some minutes; if it says the same then, reboot the camera",
+                )
+            time.sleep(0.2)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
     def label(self) -> str | None:
         """Return the experiment that the loose images belong to, or None where the card does not say."""
         try:
@@ -118,7 +169,9 @@ class Card:
         """Say that no experiment is being recorded; tell whether one was."""
         removed = durable.remove(self._label)
         durable.remove(f"{self._label}.tmp")
-        self.tidy()
+        # Not beside a collection: to us, what it has not finished yet is what a killed one left.
+        with contextlib.suppress(Error), self.exclusive_batches(wait=0):
+            self.tidy()
         return removed
 
     def loose(self) -> Loose:
@@ -232,7 +285,10 @@ class Card:
         return Batch(batch.experiment, os.path.basename(renewed), renewed)
 
     def tidy(self) -> None:
-        """Remove our own directories and unfinished files, as far as they hold nothing."""
+        """Remove our own directories and unfinished files, as far as they hold nothing.
+
+        For the one that keeps others from the batches.
+        """
         for experiment in self._subdirectories(self.root):
             directory = os.path.join(self.root, experiment)
             for name in os.listdir(directory):
@@ -281,6 +337,20 @@ class Card:
                 return sorted(item.name for item in listing if item.is_dir(follow_symlinks=False))
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+
+def _flocked(path: str) -> int | None:
+    """Return a descriptor of the directory `path` that locks it until it is closed, or None where another does."""
+    # Closed in systemctl and whatever else is started: the lock must not outlive this process in a child.
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        if isinstance(error, BlockingIOError):
+            return None
+        raise
+    return descriptor
 
 
 def ends_as_jpeg(path: str) -> bool:

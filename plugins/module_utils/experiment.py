@@ -11,6 +11,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from .errors import Error
 from .names import UNCLAIMED
 from .record import CLOSED, CLOSING, EXPECTED, GIVEN_UP, HOME, RECORDING, CameraRecord, Record
 
@@ -32,6 +33,30 @@ def window_end(opened: dt.datetime, stop_time: dt.time) -> dt.datetime:
     today = opened.astimezone().date()
     days = (today, today + dt.timedelta(days=1))
     return next(shown for day in days for shown in _shown(day, stop_time) if shown > opened)
+
+
+def window_begin(now: dt.datetime, start_time: dt.time, stop_time: dt.time) -> dt.datetime | None:
+    """Return when the hours from `start_time` to `stop_time` began that it is within at `now`; None at night."""
+    today = now.astimezone().date()
+    days = (today - dt.timedelta(days=1), today)
+    # A `start_time` that is shown twice, in autumn, begins no second time what goes on.
+    begun = (shown for day in days for shown in _shown(day, start_time) if shown <= now)
+    return next((shown for shown in begun if now < window_end(shown, stop_time)), None)
+
+
+def time_of_day(text: str, variable: str) -> dt.time:
+    """Return `text`, such as ``07:00``, as a time of day.
+
+    Raises:
+        Error: naming the `variable` that holds it, if it is none.
+    """
+    try:
+        # Nothing more lenient: YAML makes 1350 of an unquoted 22:30, which is ten to two in ISO 8601.
+        return dt.datetime.strptime(text, "%H:%M").time()
+    except ValueError:
+        minutes = int(text) if text.isdecimal() else 60
+        meant = f"{minutes // 60:02}:{minutes % 60:02}" if minutes < 24 * 60 else "01:00"
+        raise Error(f"use {text!r} as {variable}", "not a time of day", f'Write it in quotes, as "{meant}"') from None
 
 
 def _shown(day: dt.date, time: dt.time) -> list[dt.datetime]:
@@ -91,6 +116,18 @@ def close(records: Iterable[Record], cameras: Iterable[str]) -> list[Record]:
     return _move(records, cameras, (EXPECTED, RECORDING), CLOSING)
 
 
+def left_behind(records: Iterable[Record], begun: dt.datetime, now: dt.datetime) -> list[Record]:
+    """Return the records that a stop still means which is late, because the next window began at `begun`.
+
+    What a start goes on with, because its own window has not ended, is no longer theirs.
+    """
+    return [
+        record
+        for record in records
+        if dt.datetime.fromisoformat(record.opened) < begun and dt.datetime.fromisoformat(record.window_end) <= now
+    ]
+
+
 def give_up(records: Iterable[Record], cameras: Iterable[str]) -> list[Record]:
     """Wait no longer for `cameras`; return the records that changed."""
     return _move(records, cameras, (EXPECTED, RECORDING, CLOSING), GIVEN_UP)
@@ -138,6 +175,12 @@ def open_for(records: Iterable[Record], camera: str, states: Iterable[str]) -> R
         if camera in record.cameras and record.cameras[camera].state in states:
             return record
     return None
+
+
+def to_record(records: Iterable[Record]) -> set[str]:
+    """Return the cameras that are to record, in whichever experiment."""
+    cameras = (each for record in records for each in record.cameras.items())
+    return {name for name, camera in cameras if camera.state in (EXPECTED, RECORDING)}
 
 
 def _move(records: Iterable[Record], cameras: Iterable[str], before: tuple[str, ...], after: str) -> list[Record]:

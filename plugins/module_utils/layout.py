@@ -7,6 +7,7 @@
 <data_dir>/<experiment>/<camera>/parts/<batch>-<manifest>.zip               verified, not yet merged
 <data_dir>/.incoming/<camera>/<experiment>/<batch>{.manifest,.zip,/}        as it came, unverified
 <data_dir>/.locks/<name>
+<data_dir>/.heartbeat.json                                                  what the heartbeat thinks of each camera
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ class Layout:
     def locks(self) -> str:
         """Return the directory of locks."""
         return os.path.join(self.data_dir, ".locks")
+
+    def heartbeat(self) -> str:
+        """Return the path of what the heartbeat thinks of each camera."""
+        return os.path.join(self.data_dir, ".heartbeat.json")
 
     def experiments(self) -> list[str]:
         """List the directories that can be experiments, ``unclaimed`` among them."""

@@ -104,6 +104,11 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
         return Outcome(camera, "not collected" if wrong else "collected", images, size, wrong or note, bool(wrong))
     entry = record.get("cameras", {}).get(camera, {})
     archives = entry.get("archives") or []
+    if entry.get("state") in ("expected", "recording"):
+        # A stop that came late, or a start meanwhile: it goes on.
+        wrong = wrong or ("" if home(steps) else "run collect.yml again")
+        said = "recording, not collected" if wrong else "recording"
+        return Outcome(camera, said, images, size, wrong or note, bool(wrong))
     if entry.get("state") == "given_up":
         return Outcome(camera, "given up", images, size, "", False)
     if wrong or not home(steps) or entry.get("state") == "closing":

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from .errors import Error
 
@@ -12,6 +12,42 @@ Run = Callable[[list[str]], tuple[int, str, str]]
 """Runs a command, returns exit status, standard output, standard error: `AnsibleModule.run_command`."""
 
 _MODES = {"object", "motion"}
+
+
+def check(name: str, properties: Mapping[str, str], mode: str) -> None:
+    """Raise `Error` unless a unit exists and runs the camera in `mode`.
+
+    Args:
+        name: e.g. ``wildberryeye.service``.
+        properties: LoadState and ExecStart, as ``systemctl show`` says them.
+        mode: ``object`` or ``motion``.
+    """
+    state = properties["LoadState"]
+    if state != "loaded":
+        raise Error(
+            f"look at {name}",
+            f"systemd says {state}",
+            "Install WildBerryEye on this camera, or correct wildberryeye_service in the inventory",
+        )
+    found = _MODES & set(_command_line(properties.get("ExecStart", "")).split())
+    if found and mode not in found:
+        raise Error(
+            f"look at {name}",
+            f"it runs the camera in {' and '.join(sorted(found))} mode, the inventory says {mode}",
+            f"Put the camera into the group {'_'.join(sorted(found))}_cameras, or change the unit",
+        )
+
+
+def at_boot(properties: Mapping[str, str]) -> bool:
+    """Tell whether a unit comes back by itself after a power cut.
+
+    Args:
+        properties: UnitFileState, WantedBy and RequiredBy, as ``systemctl show`` says them.
+    """
+    state = properties.get("UnitFileState", "")
+    wanted = properties.get("WantedBy") or properties.get("RequiredBy")
+    # What has no [Install] section cannot be enabled, but something else may want it.
+    return state in ("enabled", "alias", "generated") or (state == "static" and bool(wanted))
 
 
 class Unit:
@@ -25,24 +61,10 @@ class Unit:
     def __init__(self, name: str, run: Run) -> None:
         self.name = name
         self._run = run
-        self._properties: dict[str, str] = {}
 
     def check(self, mode: str) -> None:
         """Raise `Error` unless the unit exists and runs the camera in `mode` (object or motion)."""
-        state = self._read()["LoadState"]
-        if state != "loaded":
-            raise Error(
-                f"look at {self.name}",
-                f"systemd says {state}",
-                "Install WildBerryEye on this camera, or correct wildberryeye_service in the inventory",
-            )
-        found = _MODES & set(_command_line(self._properties.get("ExecStart", "")).split())
-        if found and mode not in found:
-            raise Error(
-                f"look at {self.name}",
-                f"it runs the camera in {' and '.join(sorted(found))} mode, the inventory says {mode}",
-                f"Put the camera into the group {'_'.join(sorted(found))}_cameras, or change the unit",
-            )
+        check(self.name, self._read(), mode)
 
     def active(self) -> bool:
         """Tell whether the unit runs, or is about to (systemd restarts it by itself)."""
@@ -89,7 +111,6 @@ class Unit:
                 err or f"systemctl ended with status {status}",
                 "Check on the camera that systemd runs",
             )
-        self._properties = found
         return found
 
 

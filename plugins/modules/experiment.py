@@ -9,8 +9,8 @@ module: experiment
 short_description: Open, resume, close and look up the record of an experiment
 version_added: 0.1.0
 description:
-  - Runs on the orchestrator. It is the only writer of C(experiment.json), and merges the archives of cameras
-    that are home.
+  - Runs on the orchestrator. It writes C(experiment.json), and merges the archives of cameras that are home.
+    That a camera records is noted there by the module M(wildberryeye.orchestrator.recording).
   - The id of an experiment is the date on which it began, whenever it ends.
 author:
   - WildBerryEye contributors (@wildberryeye)
@@ -23,7 +23,7 @@ options:
     description:
       - V(recording) resumes the experiment that is open within its window, or opens one. What is still open
         from before is closed.
-      - V(noted) notes which cameras have been made to record.
+      - V(noted) notes what went wrong.
       - V(closing) marks the cameras' experiments as closing.
       - V(closed) notes which cameras are home, merges their parts into their archives, and closes every
         experiment of which nothing is missing any more.
@@ -38,15 +38,22 @@ options:
   id:
     description: The experiment that is meant. Today's date if it is to be opened, the open one otherwise.
     type: str
+  start_time:
+    description: When recording begins, local time, as V(HH:MM). With O(scheduled), it is night from O(stop_time) to then.
+    type: str
+    default: "07:00"
   stop_time:
     description: When recording ends, local time, as V(HH:MM). A start before then resumes.
     type: str
     default: "01:00"
-  recording:
-    description: With O(state=noted), the cameras that have been made to record.
-    type: list
-    elements: str
-    default: []
+  scheduled:
+    description:
+      - Whether a timer began this run, which may be late.
+      - With O(state=recording), nothing is opened or resumed at night.
+      - With O(state=closing), by day, only experiments are closed that were opened before the day began and whose
+        window has ended. O(id) does not count.
+    type: bool
+    default: false
   home:
     description:
       - With O(state=closed), the cameras from which everything that was set aside is home, each with the experiment
@@ -116,6 +123,16 @@ resumed:
   description: Whether the experiment was open already.
   type: bool
   returned: O(state=recording)
+night:
+  description: Whether nothing was opened or resumed, because a timer began this at night.
+  type: bool
+  returned: O(state=recording)
+to_record:
+  description: All cameras that are to record now, whichever experiment, sorted.
+  type: list
+  elements: str
+  returned: success
+  sample: [motion, object]
 cameras:
   description: For each camera, where it stands.
   type: dict
@@ -160,8 +177,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": STATES, "default": "present"},
     "cameras": {"type": "dict", "required": True},
     "id": {"type": "str"},
+    "start_time": {"type": "str", "default": "07:00"},
     "stop_time": {"type": "str", "default": "01:00"},
-    "recording": {"type": "list", "elements": "str", "default": []},
+    "scheduled": {"type": "bool", "default": False},
     "home": {"type": "dict", "default": {}},
     "carried": {"type": "list", "elements": "str", "default": []},
     "known": {"type": "list", "elements": "str", "default": []},

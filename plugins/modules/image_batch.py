@@ -137,7 +137,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, receipt
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card, Loose
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
     finish,
@@ -159,6 +159,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Make everything that is set aside ready; return the module's result."""
+    # Check mode changes nothing, so it keeps nobody out.
+    with contextlib.nullcontext() if check else card.exclusive_batches():
+        return _ready(card, params, check)
+
+
+def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
     card.check()
     free = card.free()
     cleaned = []
@@ -166,9 +172,8 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         # One of another manifest does not license anything here: the batch goes home again.
         with contextlib.suppress(Error):
             cleaned.append(receipt.apply(card, receipt.Receipt.parse(given), dry_run=check))
-    loose = card.loose()
-    finished = card.stable(loose.images) if params["set_aside"] == "stable" else []
     if check:
+        loose, finished = _finished(card, params)
         waiting = [batch.weigh(card, found) for found in card.batches()]
         count = len(finished) + sum(number for number, _ in waiting)
         return {
@@ -183,11 +188,16 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             "label": card.label() or "",
             "msg": f"would carry {images(count)} home",
         }
-    card.set_aside(finished, params["fallback"])
-    card.tidy()
     batch.mend(card)
+    # Only as long as it takes to rename: a restart does not wait until the batches are read.
+    with card.exclusive():
+        loose, finished = _finished(card, params)
+        card.set_aside(finished, params["fallback"])
+        card.tidy()
+        # None among them that a start or stop is still filling.
+        batches = card.batches()
     wanted = params["method"] == "zip"
-    frozen = [batch.freeze(card, found, wanted) for found in card.batches()]
+    frozen = [batch.freeze(card, found, wanted) for found in batches]
     count, size = sum(found.images for found in frozen), sum(found.bytes for found in frozen)
     fell_back = wanted and any(found.made and not found.zipped for found in frozen)
     return {
@@ -212,6 +222,12 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         "msg": f"{images(count)} to carry home, {megabytes(size)}"
         + (", as files: no room on the card for a zip" if fell_back else ""),
     }
+
+
+def _finished(card: Card, params: dict[str, Any]) -> tuple[Loose, list[str]]:
+    """Return what lies loose, and which images of it are to be set aside."""
+    loose = card.loose()
+    return loose, card.stable(loose.images) if params["set_aside"] == "stable" else []
 
 
 def main() -> None:

@@ -61,6 +61,7 @@ left:
   returned: success
 """
 
+import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -82,6 +83,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def clean(card: Card, given: list[dict[str, Any]], check: bool) -> dict[str, Any]:
     """Apply the receipts; return the module's result."""
+    # Check mode changes nothing, so it keeps nobody out.
+    with contextlib.nullcontext() if check else card.exclusive_batches():
+        return _clean(card, given, check)
+
+
+def _clean(card: Card, given: list[dict[str, Any]], check: bool) -> dict[str, Any]:
     card.check()
     before = len(card.batches())
     cleaned, wrong = [], []

@@ -150,6 +150,7 @@ clock_offset:
   returned: when the camera said what time it is
 """
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -211,7 +212,7 @@ def idle(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[st
     quiet = params["detection_stopped"] or not running
     if quiet and running == wanted and not loose and card.label() is None:
         if not check:
-            card.tidy()
+            card.clear_label()
         return {"changed": False, **_found(card, params)}
     if check:
         return {"changed": True, **_found(card, params, loose)}
@@ -253,7 +254,9 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         card.wait_for(_FIRST_START)
     card.check()
     step = idle if module.params["state"] == "idle" else record
-    result = step(card, unit, module.params, module.check_mode)
+    # What is decided here holds until it is done. Check mode does nothing, so it keeps nobody out.
+    with contextlib.nullcontext() if module.check_mode else card.exclusive():
+        result = step(card, unit, module.params, module.check_mode)
     would = "would be " if module.check_mode else ""
     aside = f"{images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
     return {**result, "msg": aside if result["set_aside"] else "nothing to set aside"}

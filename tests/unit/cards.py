@@ -7,6 +7,8 @@ import contextlib
 import hashlib
 import os
 import signal
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -80,6 +82,41 @@ def assert_sound(card: Card) -> None:
                 assert manifest.MEMBER in archive.namelist()
     label = Path(card.root, "recording")
     assert not label.exists() or card.label() is not None
+
+
+_AT_WORK = """
+import subprocess, sys, time
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
+with getattr(Card(sys.argv[1]), sys.argv[2])():
+    # As the system starts it, without Python's care: what may be left open is.
+    child = subprocess.Popen(["sleep", "60"], close_fds=False, stdout=subprocess.DEVNULL)
+    print(child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+@contextlib.contextmanager
+def at_work(card: Card, lock: str = "exclusive") -> Iterator[subprocess.Popen[bytes]]:
+    """Within the block, a process of another run holds the card's `lock`, and has a child that outlives it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _AT_WORK, card.image_dir, lock],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": ":".join(sys.path)},
+    )
+    with process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        try:
+            yield process
+        finally:
+            process.kill()
+            os.kill(child, signal.SIGKILL)
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nobody wait for another run on a card for more than 0.3 s."""
+    for lock in (Card.exclusive, Card.exclusive_batches):
+        monkeypatch.setattr(lock, "__defaults__", (0.3,))
 
 
 _CALLS = ("rename", "unlink", "fsync", "mkdir", "rmdir")
@@ -198,6 +235,7 @@ show)
     exit 0 ;;
 esac
 echo "$verb $(ls "$dir/images" 2>/dev/null | wc -l)" >> "$dir/log"
+mv "$dir/hold-$verb" "$dir/held" 2>/dev/null && while [ -e "$dir/held" ]; do sleep 0.05; done
 [ -e "$dir/fail" ] && grep -qx "$verb" "$dir/fail" && { echo "Job for $2 failed." >&2; exit 1; }
 case $verb in
 stop)
@@ -214,7 +252,8 @@ exit 0
 class Systemctl:
     """A directory with a fake `systemctl`, its state, and the image directory of the camera that it runs.
 
-    Images in `late` appear while the service is being stopped, as the last one of a camera does.
+    Images in `late` appear while the service is being stopped, as the last one of a camera does. `hold-stop` makes
+    the next stop take until `held` is removed, so for other verbs.
     """
 
     def __init__(self, path: Path, mode: str = "object", state: str = "active", load: str = "loaded") -> None:

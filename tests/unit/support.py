@@ -100,6 +100,29 @@ def run_module(
     return Outcome(code, result, err)
 
 
+def begin_module(name: str, args: Mapping[str, Any], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Begin to run the module `name` in an interpreter of its own; `ended` says how it ended."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", f"{PACKAGE}.modules.{name}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "collections"), "PYTHONDONTWRITEBYTECODE": "1", **env},
+        cwd="/",
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**args, "_ansible_remote_tmp": "/tmp"}}).encode())
+    process.stdin.close()
+    process.stdin = None
+    return process
+
+
+def ended(process: subprocess.Popen[bytes], timeout: float = 60) -> Outcome:
+    """How the module ended that was begun with `begin_module`."""
+    out, err = process.communicate(timeout=timeout)
+    return Outcome(process.returncode, json.loads(out), err.decode())
+
+
 def _run_copy(name: str, given: bytes, env: Mapping[str, str], timeout: float, when: str) -> tuple[int, str, str]:
     """Run the module in a copy of this process; its exit status, what it said, what it complained of."""
     module = importlib.import_module(f"{PACKAGE}.modules.{name}")

@@ -11,7 +11,18 @@ import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.modules import image_batch
-from unit.cards import OURS, assert_sound, counted, images_below, make_batch, make_card, make_frozen, three
+from unit.cards import (
+    OURS,
+    assert_sound,
+    at_work,
+    counted,
+    images_below,
+    impatient,
+    make_batch,
+    make_card,
+    make_frozen,
+    three,
+)
 from unit.support import EXPERIMENT, Outcome, arguments, documented, image, images, jpeg, run_module, tree
 
 
@@ -155,6 +166,35 @@ def test_an_error_of_the_card_names_what_was_tried(tmp_path: Path) -> None:
     message = run(tmp_path / "card", set_aside="stable").failed()
     assert message.startswith("make batches ready: ") and OURS in message
     assert images_below(tmp_path / "card") == counted(three())
+
+
+@pytest.mark.parametrize("set_aside", ["none", "stable"])
+def test_no_batch_is_read_while_a_start_may_still_be_filling_it(
+    tmp_path: Path, set_aside: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, _ = make_batch(tmp_path / "card", images(1, start=10))
+    make_card(tmp_path / "card", three())
+    impatient(monkeypatch)
+    before = tree(tmp_path)
+    with at_work(card):
+        assert "another run is still at work there" in run(tmp_path / "card", set_aside=set_aside).failed()
+        assert run(tmp_path / "card", check=True, set_aside=set_aside).ok()["changed"]
+        assert tree(tmp_path) == before
+    assert run(tmp_path / "card", set_aside=set_aside).ok()["changed"]
+
+
+def test_no_receipt_is_applied_and_no_batch_read_beside_another_collection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card, _, proof = make_frozen(tmp_path / "card", three())
+    make_batch(tmp_path / "card", images(1, start=10))
+    impatient(monkeypatch)
+    before = tree(tmp_path)
+    with at_work(card, "exclusive_batches"):
+        assert "another run is" in run(tmp_path / "card", receipts=[proof._asdict()]).failed()
+        assert run(tmp_path / "card", check=True, receipts=[proof._asdict()]).ok()["images"] == 4
+        assert tree(tmp_path) == before
+    assert run(tmp_path / "card", receipts=[proof._asdict()]).ok()["images"] == 1
 
 
 def test_documentation_and_arguments_agree() -> None:

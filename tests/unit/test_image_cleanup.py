@@ -7,7 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from unit.cards import counted, images_below, make_card, make_frozen, three
+import pytest
+
+from unit.cards import at_work, counted, images_below, impatient, make_card, make_frozen, three
 from unit.support import Outcome, arguments, documented, image, images, jpeg, run_module, tree
 
 
@@ -78,6 +80,17 @@ def test_what_a_camera_took_meanwhile_is_not_deleted(tmp_path: Path) -> None:
     make_card(tmp_path / "card", three())  # the same names, loose
     assert run(tmp_path / "card", [proof._asdict()]).ok()["deleted"] == 3
     assert images_below(tmp_path / "card") == counted(three())
+
+
+def test_nothing_is_deleted_beside_another_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card, _, proof = make_frozen(tmp_path / "card", three())
+    impatient(monkeypatch)
+    before = tree(tmp_path)
+    with at_work(card, "exclusive_batches"):
+        assert "another run is still at work there" in run(tmp_path / "card", [proof._asdict()]).failed()
+        assert run(tmp_path / "card", [proof._asdict()], check=True).ok()["deleted"] == 3
+        assert tree(tmp_path) == before
+    assert run(tmp_path / "card", [proof._asdict()]).ok()["deleted"] == 3
 
 
 def test_documentation_and_arguments_agree() -> None:

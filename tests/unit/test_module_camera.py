@@ -27,7 +27,7 @@ def test_ready_is_proven_by_a_picture_and_starts_nothing(camera: Lab) -> None:
 @pytest.mark.parametrize("mode", ["object", "motion"])
 def test_detecting_produces_images_and_can_be_repeated(camera: Lab, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     camera.start(mode)
-    monkeypatch.setattr(camera_client, "_BASELINE_AFTER", 0.3)
+    monkeypatch.setattr(camera_client, "BASELINE_AFTER", 0.3)
     for _ in range(2):
         assert run(camera, "detecting", mode=mode).ok()["changed"]
         assert camera.detecting()[-1][0] is True

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, events
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from lab.emulated import wait_for
 from unit.support import EXPERIMENT, Outcome, images, public, run_module, tree, write_archive
@@ -48,9 +48,13 @@ class Station:
 
     def begin(self, when: str = "2026-05-22 07:00:00", **given: Any) -> str:
         found = self.ok("recording", when, **given)
-        cameras = given.get("cameras", BOTH)
-        self.ok("noted", when, id=found["id"], recording=list(cameras), cameras=cameras)
+        self.note(str(found["id"]), *given.get("cameras", BOTH))
         return str(found["id"])
+
+    def note(self, experiment: str, *cameras: str) -> None:
+        """What the action `recording` does when a camera detects."""
+        for camera in cameras:
+            book.note_recording(self.layout, camera, experiment)
 
     def record(self, experiment: str = EXPERIMENT) -> dict[str, Any]:
         return dict(json.loads(Path(self.layout.record(experiment)).read_text()))
@@ -84,7 +88,7 @@ def test_a_whole_day_from_dawn_to_archive(station: Station, real: bool) -> None:
         "fallback": "unclaimed",
         "archives": [],
     }
-    station.ok("noted", "2026-05-22 07:01:00", id=EXPERIMENT, recording=["object", "motion"])
+    station.note(EXPERIMENT, "object", "motion")
     again = station.ok("recording", "2026-05-23 00:30:00")
     assert (again["id"], again["resumed"], again["changed"]) == (EXPERIMENT, True, False)
     assert again["cameras"]["object"]["fallback"] == EXPERIMENT
@@ -176,7 +180,9 @@ def test_one_that_was_asked_to_stop_meanwhile_does_not_start_again_by_being_note
     station.ok("recording")
     found = station.ok("present")["id"]
     station.ok("closing")
-    assert station.ok("noted", id=found, recording=["object"])["changed"] is False
+    before = tree(station.data_dir)
+    station.note(found, "object")
+    assert tree(station.data_dir) == before
     assert station.states(found) == {"object": "closing", "motion": "closing"}
 
 
@@ -392,7 +398,7 @@ def test_an_archive_that_a_researcher_spoilt_last_month_does_not_stop_todays_wor
 
 @pytest.mark.parametrize("state", ["recording", "noted", "closing", "closed", "present"])
 def test_check_mode_writes_nothing_where_nothing_is(station: Station, state: str) -> None:
-    found = station.run(state, check=True, recording=["object"], home={"object": ""}).ok()
+    found = station.run(state, check=True, home={"object": ""}).ok()
     assert not station.data_dir.exists() and found["changed"] is (state == "recording")
 
 
@@ -401,7 +407,7 @@ def test_check_mode_writes_nothing_in_mid_experiment(station: Station, state: st
     station.ok("recording", "2026-05-22 07:00:00")
     station.part("object", ONE)
     before = tree(station.data_dir)
-    given = {"recording": ["object"], "home": {"object": ""}, "failures": {"motion": "x"}, "give_up": ["motion"]}
+    given = {"home": {"object": ""}, "failures": {"motion": "x"}, "give_up": ["motion"]}
     if state in ("recording", "noted", "present"):
         del given["give_up"]
     found = station.run(state, "2026-05-23 09:00:00", check=True, **given).ok()

@@ -3,14 +3,30 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
-from unit.cards import OURS, Systemctl, counted, images_below, make_card, three
-from unit.support import EXPERIMENT, Outcome, arguments, documented, images, run_module, tree
+from ansible_collections.wildberryeye.orchestrator.plugins.modules import image_batch
+from lab.emulated import wait_for
+from unit.cards import OURS, Systemctl, at_work, counted, images_below, impatient, make_batch, make_card, three
+from unit.support import (
+    EXPERIMENT,
+    Outcome,
+    arguments,
+    begin_module,
+    documented,
+    ended,
+    images,
+    run_module,
+    tree,
+)
 
 BEFORE = "2026-05-21"
 
@@ -23,8 +39,8 @@ def camera(tmp_path: Path) -> Systemctl:
     return unit
 
 
-def run(camera: Systemctl, check: bool = False, real: bool = False, **args: Any) -> Outcome:
-    given = {
+def arguments_for(camera: Systemctl, **args: Any) -> dict[str, Any]:
+    return {
         "experiment": EXPERIMENT,
         "image_dir": str(camera.images),
         "mode": "object",
@@ -33,11 +49,17 @@ def run(camera: Systemctl, check: bool = False, real: bool = False, **args: Any)
         "purpose": "start",
         **args,
     }
-    return run_module("recording", given, check, env=camera.env, real=real)
+
+
+def run(camera: Systemctl, check: bool = False, real: bool = False, **args: Any) -> Outcome:
+    return run_module("recording", arguments_for(camera, **args), check, env=camera.env, real=real)
+
+
+IDLE = {"state": "idle", "experiment": "", "purpose": "stop"}
 
 
 def idle(camera: Systemctl, check: bool = False, **args: Any) -> Outcome:
-    return run(camera, check, **{"state": "idle", "experiment": "", "purpose": "stop", **args})
+    return run(camera, check, **{**IDLE, **args})
 
 
 def card_of(camera: Systemctl) -> Card:
@@ -203,6 +225,96 @@ def test_a_stop_clears_away_what_a_killed_cleanup_left_of_ours(camera: Systemctl
     assert (camera.images / OURS).exists()
     assert idle(camera, detection_stopped=True).ok()["changed"] is False
     assert not (camera.images / OURS).exists()
+
+
+def test_what_a_killed_run_left_at_work_is_over_before_a_stop_clears_the_label(camera: Systemctl) -> None:
+    camera.set(**{"hold-stop": ""})
+    left = begin_module("recording", arguments_for(camera), camera.env)
+    wait_for((camera.path / "held").exists, 20)
+    stop = begin_module("recording", arguments_for(camera, **IDLE), camera.env)
+    time.sleep(1)
+    assert stop.poll() is None and camera.verbs == ["stop"]
+    (camera.path / "held").unlink()
+    assert ended(left).ok()["label"] == EXPERIMENT
+    assert ended(stop).ok()["label"] == ""
+    assert card_of(camera).label() is None
+    assert camera.verbs == ["stop", "reset-failed", "start"] * 2
+    assert images_below(camera.images) == counted(three())
+
+
+def test_a_start_goes_on_at_once_when_what_was_at_work_is_killed(camera: Systemctl) -> None:
+    camera.set(**{"hold-stop": ""})
+    left = begin_module("recording", arguments_for(camera, **IDLE), camera.env)
+    wait_for((camera.path / "held").exists, 20)
+    start = begin_module("recording", arguments_for(camera), camera.env)
+    time.sleep(1)
+    assert start.poll() is None
+    left.kill()
+    with left:
+        assert left.wait(5) == -signal.SIGKILL
+        # Its systemctl goes on, and holds nothing.
+        assert ended(start, 10).ok()["label"] == EXPERIMENT and (camera.path / "held").exists()
+        (camera.path / "held").unlink()
+    assert card_of(camera).label() == EXPERIMENT
+
+
+@pytest.mark.parametrize("args", [{}, {"state": "restarted"}, IDLE])
+def test_where_another_run_is_at_work_nothing_is_changed(
+    camera: Systemctl, args: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    impatient(monkeypatch)
+    before = tree(camera.path)
+    with at_work(card_of(camera)):
+        assert "another run is still at work there" in run(camera, **args).failed()
+        assert tree(camera.path) == before and camera.verbs == []
+        assert run(camera, check=True, **args).ok()["changed"]
+    assert run(camera, **args).ok()["changed"]
+
+
+def test_dawn_does_not_wait_for_a_collection_that_reads_a_card(
+    camera: Systemctl, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_batch(camera.images, images(1, start=10), BEFORE)
+    reading = camera.path / "reading"
+
+    def endless(*_: Any) -> None:
+        reading.touch()
+        time.sleep(60)
+
+    card = card_of(camera)
+    params = {"set_aside": "none", "fallback": "unclaimed", "method": "zip", "receipts": []}
+    carry = {"image_dir": str(camera.images), "data_dir": "/nowhere", "purpose": "stop"}
+    with monkeypatch.context() as patch:
+        patch.setattr(batch, "_read", endless)
+        collection = multiprocessing.get_context("fork").Process(target=image_batch.ready, args=(card, params, False))
+        collection.start()
+    try:
+        wait_for(reading.exists, 20)
+        impatient(monkeypatch)
+        assert idle(camera).ok()["changed"]
+        assert run(camera, fallback=BEFORE).ok()["changed"]
+        assert run(camera, state="restarted").ok()["changed"]
+        for name, args in (
+            ("image_batch", carry),
+            ("image_cleanup", {"image_dir": str(camera.images), "receipts": []}),
+        ):
+            assert "another run is still at work there" in run_module(name, args).failed()
+    finally:
+        collection.kill()
+        collection.join()
+    found = run_module("image_batch", carry).ok()
+    assert found["images"] == 4
+    assert images_below(camera.images) == counted({**three(), **images(1, start=10)})
+
+
+def test_a_second_stop_takes_nothing_away_that_a_collection_has_not_finished(camera: Systemctl) -> None:
+    idle(camera, detection_stopped=True).ok()
+    card = card_of(camera)
+    Path(f"{card.batches()[0].zip}.tmp").write_bytes(b"half")
+    before = tree(camera.images)
+    with at_work(card, "exclusive_batches"):
+        assert not idle(camera, detection_stopped=True).ok()["changed"]
+        assert tree(camera.images) == before
 
 
 def test_documentation_and_arguments_agree() -> None:

@@ -39,7 +39,7 @@ def hostvars(**results: Any) -> dict[str, Any]:
     return {f"wildberryeye_{name}": result for name, result in results.items()}
 
 
-def test_outcomes_tell_who_records_who_is_home_and_who_failed() -> None:
+def test_outcomes_tell_who_is_home_and_who_failed() -> None:
     found: dict[str, dict[str, Any]] = {
         "a": hostvars(recording_result={"reached": True, "waiting": 0}),
         "b": hostvars(recording_result={"failed": True, "reached": False, "msg": "unreachable"}),
@@ -48,7 +48,6 @@ def test_outcomes_tell_who_records_who_is_home_and_who_failed() -> None:
     }
     result = station.outcomes(found, found)
     assert result == {
-        "recording": ["a", "c"],
         "home": {"a": ""},
         "carried": [],
         "failures": {"b": "unreachable", "c": "stalled"},

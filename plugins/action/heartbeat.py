@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts and stops the heartbeat. In the controller's own process: a start does not wait for an interpreter."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, errors, user_manager
+from ansible_collections.wildberryeye.orchestrator.plugins.modules.heartbeat import ARGUMENTS
+
+UNIT = "wildberryeye_heartbeat.service"
+CONFIG = "~/.config/wildberryeye/heartbeat.json"
+_ONLY_NOW = "until the next boot or logout, because setup.yml was not run"
+_STOPPING = 20.0
+"""Seconds; systemd kills it after ten."""
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    """See the module `heartbeat`."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do what the state asks for; whatever goes wrong is a failure of one line."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        try:
+            step = self._started if given["state"] == "started" else self._ended
+            result.update(step(given))
+        except errors.Error as error:
+            result.update(failed=True, msg=str(error))
+        except OSError as error:
+            result.update(failed=True, msg=str(errors.from_os_error(f"{given['state']} the heartbeat", error)))
+        return result
+
+    def _started(self, given: dict[str, Any]) -> dict[str, Any]:
+        path = os.path.expanduser(CONFIG)
+        told = json.dumps(given["config"], indent=2, sort_keys=True).encode() + b"\n"
+        news = _content(path) != told
+        if self._task.check_mode:
+            return {"changed": news, "msg": "the heartbeat would watch"}
+        if news:
+            durable.make_directories(os.path.dirname(path))
+            with durable.replacing(path) as file:
+                file.write(told)
+        if not user_manager.available():
+            advice = "run setup.yml, or log in as a user of systemd"
+            return {
+                "changed": news,
+                "watching": False,
+                "msg": f"NOT watched: no systemd manager of this user runs here; {advice}",
+            }
+        installed = user_manager.installed(UNIT)
+        if not installed:
+            unit = os.path.join(f"/run/user/{os.getuid()}/systemd/user", UNIT)
+            durable.make_directories(os.path.dirname(unit))
+            with durable.replacing(unit) as file:
+                file.write(given["unit"].encode())
+            _systemctl("daemon-reload")
+        running = _running()
+        if not running or news:
+            _systemctl("restart" if running else "start")
+        return {
+            "changed": news or not running,
+            "watching": True,
+            "msg": "the heartbeat watches" if _permanent() else f"the heartbeat watches, but only {_ONLY_NOW}",
+        }
+
+    def _ended(self, given: dict[str, Any]) -> dict[str, Any]:
+        running = user_manager.available() and user_manager.installed(UNIT) and _running()
+        renewed = given["state"] == "renewed"
+        if not running:
+            return {"changed": False, "watching": False, "msg": "the heartbeat does not run"}
+        if self._task.check_mode:
+            return {"changed": True, "msg": f"the heartbeat would {'look again' if renewed else 'end'}"}
+        _systemctl("restart" if renewed else "stop")
+        return {"changed": True, "watching": renewed, "msg": f"the heartbeat {'looks again' if renewed else 'has ended'}"}
+
+
+def _permanent() -> bool:
+    return os.path.exists(os.path.expanduser(f"~/.config/systemd/user/{UNIT}"))
+
+
+def _running() -> bool:
+    state = user_manager.systemctl("show", "--property=ActiveState", "--value", UNIT).stdout.strip()
+    return state in ("active", "activating", "reloading", "deactivating")
+
+
+def _systemctl(verb: str) -> None:
+    words = [verb] if verb == "daemon-reload" else [verb, UNIT]
+    done = user_manager.systemctl(*words, timeout=_STOPPING)
+    if done.returncode:
+        raise errors.Error(
+            f"{verb} the heartbeat", done.stderr or done.stdout, f"Look at 'journalctl --user -u {UNIT}'"
+        )
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None

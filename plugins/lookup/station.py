@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A lookup of what is known on the orchestrator."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.lookup import LookupBase
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, lock, overview, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+
+
+class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no types
+    """The lookup."""
+
+    def run(self, terms: list[Any], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
+        try:
+            return [_station(Layout(str(term))) for term in terms]
+        except OSError as error:
+            raise AnsibleLookupError(str(errors.from_os_error("read the records", error))) from None
+
+
+def _station(layout: Layout) -> dict[str, Any]:
+    records, unreadable = record.load_all(layout)
+    try:
+        with open(layout.heartbeat(), "rb") as file:
+            content = json.load(file)
+        alive = lock.Owner(str(content["boot"]), int(content["pid"]), int(content["started"]), "heartbeat").alive()
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
+        content, alive = None, False
+    return {
+        "experiments": overview.open_experiments(records),
+        "heartbeat": overview.heartbeat(content, alive),
+        "problems": unreadable,
+    }

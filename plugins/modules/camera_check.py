@@ -1,0 +1,77 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: camera_check
+short_description: Check that a WildBerryEye camera has what the orchestrator needs
+version_added: 0.1.0
+description:
+  - Looks whether the camera can be reached by SSH, whether sudo works without a password, whether Python and rsync
+    are there, and whether the camera's systemd unit runs the right mode and comes back after a power cut.
+  - Fails with a line for each thing that is missing, which says how to mend it.
+  - Reads only, and needs no Python on the camera; its action plugin does it all. Run it without C(become).
+author:
+  - WildBerryEye contributors (@wildberryeye)
+options:
+  service:
+    description: The camera's systemd unit.
+    type: str
+    default: wildberryeye.service
+  mode:
+    description: What the camera detects with. It is compared with the unit's command line.
+    type: str
+    choices: [object, motion]
+    required: true
+  python:
+    description: The Python that modules run with on the camera.
+    type: str
+    default: /usr/bin/python3
+attributes:
+  check_mode:
+    description: Does the same, as it only reads.
+    support: full
+  diff_mode:
+    description: Is not supported.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Check what the camera has
+  wildberryeye.orchestrator.camera_check:
+    mode: motion
+"""
+
+RETURN = r"""
+problems:
+  description: What is missing and how to mend it, a line each.
+  type: list
+  elements: str
+  returned: always
+  sample: ["rsync is not installed on the camera. Run 'sudo apt install rsync' there"]
+reached:
+  description: Whether the camera was reached by SSH.
+  type: bool
+  returned: always
+"""
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "service": {"type": "str", "default": "wildberryeye.service"},
+    "mode": {"type": "str", "choices": ["object", "motion"], "required": True},
+    "python": {"type": "str", "default": "/usr/bin/python3"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module.fail_json(msg="camera_check is done by its action plugin: run it as a task")
+
+
+if __name__ == "__main__":
+    main()

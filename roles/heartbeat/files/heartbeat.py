@@ -1,0 +1,379 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The heartbeat: keeps the cameras of an experiment recording, and ends when there is nothing to watch.
+
+One process. It probes each camera at the camera's own moment of the interval, in a thread of its own; all that is
+known and decided is in the main thread. A remedy is a playbook, run by remedy.py beside this file in a child process.
+It reads its configuration, which start.yml writes, and the records of the experiments, nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any, NamedTuple
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, lock, probe, record, watch
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+
+REMEDIES_AT_ONCE = 2
+REMEDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remedy.py")
+PLAYBOOKS = {watch.RESTART: "restart", watch.COLLECT: "collect"}
+ENDING = 7.0
+"""Seconds that a remedy has to end in: systemd waits for ten."""
+
+
+class Config(NamedTuple):
+    """What start.yml wrote."""
+
+    path: str
+    data_dir: str
+    interval: float
+    timeout: float
+    failures: int
+    cameras: dict[str, dict[str, Any]]
+
+    @classmethod
+    def read(cls, path: str) -> Config:
+        """Read it.
+
+        Raises:
+            Error: if it is missing or cannot be understood.
+        """
+        tried, advice = f"read {path}", "Run start.yml: it writes it"
+        try:
+            with open(path, "rb") as file:
+                content = json.load(file)
+            return cls(
+                path,
+                str(content["data_dir"]),
+                float(content["interval"]),
+                float(content["timeout"]),
+                int(content["failures"]),
+                dict(content["cameras"]),
+            )
+        except OSError as error:
+            raise Error(tried, error.strerror or str(error), advice) from None
+        except (ValueError, KeyError, TypeError):
+            raise Error(tried, "it is torn or of another version", advice) from None
+
+    def camera(self, name: str) -> probe.Camera:
+        """Return what a probe must know of a camera."""
+        known = self.cameras[name]
+        client = CameraClient(known["host"], known["port"])
+        return probe.Camera(name, known["mode"], client, known["ssh"], known["service"])
+
+    def settings(self, name: str) -> watch.Settings:
+        """Return what a watch must know of a camera."""
+        return watch.Settings(self.interval, self.timeout, self.failures, float(self.cameras[name]["ready_timeout"]))
+
+
+class Watched(NamedTuple):
+    """A camera that is to record."""
+
+    camera: probe.Camera
+    watch: watch.Watch
+    experiment: str
+    entry: record.CameraRecord
+
+
+class Probed(NamedTuple):
+    """A probe has ended."""
+
+    name: str
+    watch: watch.Watch
+    finding: watch.Finding
+
+
+class Remedied(NamedTuple):
+    """A remedy has ended."""
+
+    name: str
+    watch: watch.Watch
+    helped: bool
+    text: str
+
+
+class Heartbeat:
+    """All cameras that are to record.
+
+    Args:
+        config: what start.yml wrote.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.layout = Layout(config.data_dir)
+        self.watched: dict[str, Watched] = {}
+        self.ended = threading.Event()
+        self._done: queue.SimpleQueue[Probed | Remedied] = queue.SimpleQueue()
+        self._probing: set[str] = set()
+        self._remedies: dict[str, subprocess.Popen[str]] = {}
+        self._records_at = 0.0
+        self._written_at = 0.0
+        self._unreadable: list[str] = []
+        # Times are kept by a clock that never goes back, and written by the one on the wall.
+        self._boot = time.time() - time.monotonic()
+        self._remembered = self._memories()
+        names = sorted(config.cameras)
+        self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
+        self._phase = time.monotonic()
+
+    def run(self) -> int:
+        """Watch until there is nothing to watch, or SIGTERM comes; return the exit status."""
+        while not self.ended.is_set():
+            now = time.monotonic()
+            if now >= self._records_at:
+                self._read_records(now)
+                notify("READY=1")
+                if not self.watched and not self._remedies:
+                    say("no experiment is being recorded: nothing to watch")
+                    self._remember()
+                    return 0
+            notify("WATCHDOG=1")
+            for each in list(self.watched.values()):
+                self._turn(each, now)
+            self._wait(now)
+        self._end_remedies()
+        self._remember()
+        say("ended, as asked")
+        return 0
+
+    def end(self, *_: object) -> None:
+        """End soon: a handler of signals."""
+        self.ended.set()
+
+    def _turn(self, each: Watched, now: float) -> None:
+        name = each.camera.name
+        if name not in self._probing and name not in self._remedies and now >= each.watch.next_probe:
+            holder = lock.owner(self.layout.locks(), f"camera-{name}")
+            if holder is not None:
+                each.watch.left_alone(now)
+            else:
+                self._begin_probe(each, now)
+        remedy = each.watch.wanted(now)
+        if remedy and len(self._remedies) < REMEDIES_AT_ONCE:
+            self._begin_remedy(each, remedy, now)
+
+    def _wait(self, now: float) -> None:
+        """Wait until something has ended or is due, a second at most; take in what has ended."""
+        due = [each.watch.next_probe for name, each in self.watched.items() if name not in self._probing]
+        timeout = min([1.0, self._records_at - now, *(at - now for at in due)])
+        try:
+            done = self._done.get(timeout=max(0.01, timeout))
+        except queue.Empty:
+            return
+        now = time.monotonic()
+        each = self.watched.get(done.name)
+        mine = each is not None and each.watch is done.watch
+        if isinstance(done, Probed):
+            self._probing.discard(done.name)
+            told = done.watch.probed(now, done.finding)
+        else:
+            del self._remedies[done.name]
+            told = done.watch.remedy_ended(now, done.helped, done.text)
+        if each is not None and mine:
+            self._tell(each, told, now)
+        if told or isinstance(done, Remedied) or now >= self._written_at + self.config.interval:
+            self._remember()
+
+    # -- records -------------------------------------------------------------------------------------
+
+    def _read_records(self, now: float) -> None:
+        """Take in which cameras are to record."""
+        self._records_at = now + self.config.interval / 4
+        records, unreadable = record.load_all(self.layout)
+        for line in unreadable:
+            if line not in self._unreadable:
+                say(line)
+        self._unreadable = unreadable
+        wanted: dict[str, Watched] = {}
+        for found in records:
+            for name, entry in found.cameras.items():
+                if entry.state in (record.EXPECTED, record.RECORDING) and name not in wanted:
+                    if name in self.config.cameras:
+                        wanted[name] = self._watched(name, found, entry, now)
+                    elif name not in self._unreadable:
+                        self._unreadable.append(name)
+                        say(f"{name}: is to record {found.id}, and is not in the inventory: it is not watched")
+        for name in wanted.keys() - self.watched.keys():
+            say(f"{name}: watched, for experiment {wanted[name].experiment}")
+        for name in self.watched.keys() - wanted.keys():
+            say(f"{name}: not watched any more")
+        self.watched = wanted
+
+    def _watched(self, name: str, found: record.Record, entry: record.CameraRecord, now: float) -> Watched:
+        before = self.watched.get(name)
+        if before is not None and before.experiment == found.id:
+            return before._replace(entry=entry)
+        began = dt.datetime.fromisoformat(entry.since or found.opened).timestamp() - self._boot
+        phase = self._phase + self._phases[name]
+        new = watch.Watch(self.config.settings(name), phase, now, min(now, began))
+        memory = self._remembered.pop(name, None)
+        if memory is not None and memory.get("experiment") == found.id:
+            try:
+                new.remember(memory, lambda at: min(now, dt.datetime.fromisoformat(at).timestamp() - self._boot))
+            except (KeyError, TypeError, ValueError, AttributeError):
+                say(f"{name}: what an earlier heartbeat knew of it cannot be read")
+        elif before is not None:
+            new.pictures = before.watch.pictures
+        return Watched(self.config.camera(name), new, found.id, entry)
+
+    def _still_wanted(self, name: str, experiment: str) -> bool:
+        """Tell whether the record still says, at this very moment, that the camera is to record."""
+        try:
+            found = record.load(self.layout, experiment)
+        except Error:
+            return False
+        return found is not None and name in found.cameras and found.cameras[name].state == record.RECORDING
+
+    # -- probes and remedies -------------------------------------------------------------------------
+
+    def _begin_probe(self, each: Watched, now: float) -> None:
+        name, timeout = each.camera.name, self.config.timeout
+        self._probing.add(name)
+        pictures, patience, look_too = each.watch.pictures, each.watch.patience(now), each.watch.wants_look
+        expected = each.entry.state == record.EXPECTED
+
+        def work() -> None:
+            try:
+                if expected:
+                    finding = probe.probe_expected(each.camera, pictures, timeout)
+                else:
+                    wanted = lambda: self._still_wanted(name, each.experiment)  # noqa: E731
+                    finding = probe.probe(each.camera, pictures, timeout, patience, look_too, wanted)
+            except Exception as error:  # a probe that ends without a word would never be followed by another
+                finding = watch.Finding(now, "answer", f"{type(error).__name__}: {error}", False, pictures)
+            self._done.put(Probed(name, each.watch, finding))
+
+        threading.Thread(target=work, name=f"probe {name}", daemon=True).start()
+
+    def _begin_remedy(self, each: Watched, remedy: str, now: float) -> None:
+        name = each.camera.name
+        if name in self._remedies or lock.owner(self.layout.locks(), f"camera-{name}") is not None:
+            return
+        self._tell(each, each.watch.remedy_began(now, remedy), now)
+        command = [sys.executable, REMEDY, PLAYBOOKS[remedy], self.config.path, name]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self._remedies[name] = process
+
+        def work() -> None:
+            out, _ = process.communicate()
+            lines = out.strip().splitlines()
+            text = lines[-1] if lines else f"it ended with status {process.returncode}, and without a word"
+            self._done.put(Remedied(name, each.watch, process.returncode == 0, text))
+
+        threading.Thread(target=work, name=f"remedy {name}", daemon=True).start()
+
+    def _end_remedies(self) -> None:
+        for process in self._remedies.values():
+            process.terminate()
+        deadline = time.monotonic() + ENDING
+        for process in self._remedies.values():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    # -- what is told and remembered -----------------------------------------------------------------
+
+    def _tell(self, each: Watched, told: list[watch.Event], now: float) -> None:
+        name = each.camera.name
+        for event in told:
+            say(f"{name}: {event.name}: {event.text}" if event.text else f"{name}: {event.name}")
+            details: dict[str, Any] = {"text": event.text}
+            if event.began is not None:
+                details.update(
+                    {"from": self._iso(event.began), "to": self._iso(now), "seconds": round(now - event.began)}
+                )
+            try:
+                events.append(self.layout.events(each.experiment), event.name, name, **details)
+            except OSError as error:
+                # A full disk must not end the watch.
+                say(str(from_os_error("write the events", error)))
+
+    def _remember(self) -> None:
+        """Write what the heartbeat thinks, for status.yml and for the next heartbeat."""
+        self._written_at = time.monotonic()
+        owner = lock.Owner.of(os.getpid(), "heartbeat")
+        cameras = {
+            name: {
+                "experiment": each.experiment,
+                "clock_offset": each.camera.client.clock_offset,
+                **each.watch.memory(self._iso),
+            }
+            for name, each in self.watched.items()
+        }
+        content = {
+            "format": 1,
+            "pid": owner.pid,
+            "started": owner.started,
+            "boot": owner.boot,
+            "written": events.now(),
+            "cameras": cameras,
+        }
+        path = self.layout.heartbeat()
+        try:
+            # Not synced: it is written every minute for weeks, and a card wears.
+            with open(f"{path}.tmp", "w", encoding="utf-8") as file:
+                json.dump(content, file)
+            os.replace(f"{path}.tmp", path)
+        except OSError as error:
+            say(str(from_os_error("write down what is known", error)))
+
+    def _memories(self) -> dict[str, Any]:
+        try:
+            with open(self.layout.heartbeat(), encoding="utf-8") as file:
+                found = json.load(file)["cameras"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+        return {name: each for name, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
+
+    def _iso(self, at: float) -> str:
+        return dt.datetime.fromtimestamp(at + self._boot).astimezone().isoformat(timespec="seconds")
+
+
+def say(line: str) -> None:
+    """Write a line to the journal."""
+    print(line, flush=True)
+
+
+def notify(state: str) -> None:
+    """Tell systemd, where there is one, how it stands: sd_notify(3)."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if address:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
+
+
+def main() -> int:
+    """Run the heartbeat."""
+    parser = argparse.ArgumentParser(description="Keep the cameras of an experiment recording.")
+    parser.add_argument("config", help="the file that start.yml writes, ~/.config/wildberryeye/heartbeat.json")
+    try:
+        config = Config.read(parser.parse_args().config)
+        heartbeat = Heartbeat(config)
+        signal.signal(signal.SIGTERM, heartbeat.end)
+        signal.signal(signal.SIGINT, heartbeat.end)
+        return heartbeat.run()
+    except Error as error:
+        say(str(error))
+        # Another attempt would end the same way: systemd makes none after this status.
+        return 2
+
+
+if __name__ == "__main__":
+    sys.stdout.flush()
+    # A probe that still waits for an answer holds up nothing.
+    os._exit(main())

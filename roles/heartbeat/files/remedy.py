@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One playbook for one camera, run through ansible-runner; a process of its own, because that is not thread-safe.
+
+Its last line of output says how it ended; its exit status is that of the playbook.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+from typing import Any
+
+import ansible_runner
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import one_line
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure import explain, in_one_line
+
+_MARGIN = 120
+"""Seconds beyond the ready timeouts that a restart may take."""
+
+
+class Remedy:
+    """A run of a playbook for one camera."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+        self.said = ""
+
+    def cancel(self, *_: object) -> None:
+        """End soon: a handler of signals."""
+        self.cancelled = True
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Keep what the playbook says of the camera. Nothing may be raised here: it would end the run."""
+        data = event.get("event_data") or {}
+        result = data.get("res")
+        action = str(data.get("task_action") or "").rpartition(".")[2]
+        if not isinstance(result, dict) or action == "assert":
+            # The table at the end repeats what was said before, but for what the preflight has to say.
+            if isinstance(result, dict) and not self.said and event.get("event") == "runner_on_failed":
+                self.said = one_line(str(result.get("msg") or ""))
+        elif event.get("event") in ("runner_on_failed", "runner_on_unreachable"):
+            self.said = in_one_line(result)
+        elif event.get("event") == "runner_on_ok" and action in ("recording", "image_receipt"):
+            self.said = one_line(str(result.get("msg") or ""))
+
+    def run(self, playbook: str, config: dict[str, Any], camera: str) -> int:
+        """Run `playbook` for `camera`; return its exit status."""
+        with tempfile.TemporaryDirectory(prefix="wildberryeye-", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
+            outcome = ansible_runner.run(
+                private_data_dir=directory,
+                project_dir=config["project_dir"],
+                playbook=f"wildberryeye.orchestrator.{playbook}",
+                inventory=config["inventory"],
+                limit=camera,
+                extravars={"wildberryeye_data_dir": config["data_dir"]},
+                envvars={**config["environment"], "ANSIBLE_HOST_KEY_CHECKING": "True"},
+                settings={"pexpect_timeout": 1},
+                # Without one, ansible-runner takes the signals for itself.
+                cancel_callback=lambda: self.cancelled,
+                event_handler=self.hear,
+                timeout=2 * int(config["cameras"][camera]["ready_timeout"]) + _MARGIN
+                if playbook == "restart"
+                else None,
+                suppress_env_files=True,
+                rotate_artifacts=1,
+                quiet=True,
+            )
+            if outcome.status in ("canceled", "timeout"):
+                self.said = {"canceled": "ended, as asked", "timeout": "it took too long"}[outcome.status]
+            elif not self.said:
+                self.said = explain(outcome.stdout.read()[-2000:])
+        return 0 if outcome.rc == 0 and outcome.status == "successful" else 1
+
+
+def main() -> int:
+    """Run the playbook that the arguments name: playbook, configuration, camera."""
+    playbook, path, camera = sys.argv[1:]
+    with open(path, encoding="utf-8") as file:
+        config = json.load(file)
+    remedy = Remedy()
+    signal.signal(signal.SIGTERM, remedy.cancel)
+    signal.signal(signal.SIGINT, remedy.cancel)
+    status = remedy.run(playbook, config, camera)
+    print(remedy.said, flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Recording goes on: each fault that befalls a camera in the field, and the heartbeat that mends it.
+
+The tests bear the names of the rows in the list of faults, R1 to R19; R8 is in unit/test_watch.py, R19 in
+test_schedule.py.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from e2e.station import Station
+from lab import Camera, wait_until
+
+INTERVAL = 4.0
+HEARTBEAT = {
+    "wildberryeye_ready_timeout": 20,
+    "wildberryeye_heartbeat_interval": int(INTERVAL),
+    "wildberryeye_heartbeat_timeout": 2,
+}
+UNIT = "wildberryeye_heartbeat.service"
+
+
+@pytest.fixture
+def watched(station: Station) -> Station:
+    """A station that records, and is watched closely."""
+    station.orchestrator.write_inventory(HEARTBEAT)
+    station.play("start")
+    station.wait_for_images(more=2)
+    wait_until(lambda: all(probes(camera) for camera in station.cameras.values()), "both are probed", 20)
+    return station
+
+
+def told(station: Station, camera: str, name: str = "") -> list[dict[str, Any]]:
+    """Return what events.jsonl says of a camera: all of it, or the events of that name."""
+    found = []
+    for path in sorted(station.data.glob("*/events.jsonl")):
+        found += [json.loads(line) for line in path.read_text().splitlines()]
+    return [event for event in found if event["camera"] == camera and (not name or event["event"] == name)]
+
+
+def probes(camera: Camera) -> list[float]:
+    """Return when the heartbeat began to probe a camera, by the camera's own list of requests."""
+    path = camera.state_dir / "requests.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [line["at"] - (line.get("took") or 0) for line in lines if line["path"] == "/latest-image"]
+
+
+def processes(camera: Camera) -> int:
+    """Return how often the camera's service was started."""
+    return sum(line["reason"] == "process start" for line in camera.detecting())
+
+
+def detects_after(camera: Camera, moment: float) -> Callable[[], bool]:
+    """Return a condition: the camera began to detect after `moment`, and still does."""
+
+    def condition() -> bool:
+        last = camera.detecting()[-1]
+        return bool(last["detecting"]) and float(str(last["at"])) > moment
+
+    return condition
+
+
+def assert_gaps_are_true(station: Station, within: float = INTERVAL) -> None:
+    """Each time that a camera did not detect, after it first did and until the stop, is a gap in the events."""
+    for name, camera in station.cameras.items():
+        ledger = camera.detecting()
+        on = [line["detecting"] for line in ledger]
+        first = on.index(True)
+        off = [
+            (float(str(ledger[i]["at"])), float(str(after["at"])))
+            for i in range(first, len(on))
+            if not on[i] and (i == first or on[i - 1])
+            for after in [next((line for line in ledger[i:] if line["detecting"]), None)]
+            if after is not None
+        ]
+        gaps = [
+            tuple(dt.datetime.fromisoformat(gap[key]).timestamp() for key in ("from", "to"))
+            for gap in told(station, name, "gap")
+        ]
+        for began, ended in off:
+            near = [gap for gap in gaps if abs(gap[0] - began) <= within + 1 and abs(gap[1] - ended) <= within + 1]
+            assert near, f"{name} did not detect from {began} to {ended}; told: {gaps}"
+        assert len(gaps) == len(off), (name, gaps, off)
+
+
+def heartbeat_pid(station: Station) -> int:
+    said = station.orchestrator.exec(
+        "systemctl", "--user", "show", "-p", "MainPID", "--value", UNIT, user="decim", check=False
+    )
+    return int(said.stdout.strip() or 0)
+
+
+def heartbeat_says(station: Station, camera: str) -> dict[str, Any]:
+    """Return what the heartbeat thinks of a camera."""
+    try:
+        found: dict[str, Any] = json.loads((station.data / ".heartbeat.json").read_text())["cameras"]
+    except FileNotFoundError:
+        return {}
+    return dict(found.get(camera, {}))
+
+
+def test_r1_a_killed_service_detects_again_within_one_interval(watched: Station) -> None:
+    motion = watched.cameras["motion"]
+    killed = time.time()
+    motion.exec("systemctl", "kill", "-s", "KILL", motion.spec.unit)
+    wait_until(lambda: processes(motion) == 2, "systemd starts it again", 10)
+    wait_until(detects_after(motion, killed), "motion detects again", INTERVAL + 4)
+    wait_until(lambda: bool(told(watched, "motion", "gap")), "the gap is told", 5)
+    assert_gaps_are_true(watched)
+    assert not told(watched, "motion", "restarting")
+
+
+def test_r2_a_service_that_was_stopped_is_restarted(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    stopped = time.time()
+    camera.stop_service()
+    wait_until(detects_after(camera, stopped), "it detects again", 30)
+    wait_until(lambda: bool(told(watched, "object", "gap")), "the gap is told", 10)
+    assert [event["event"] for event in told(watched, "object")][-3:] == ["down", "restarting", "gap"]
+    assert_gaps_are_true(watched)
+
+
+def test_r2_a_crash_loop_that_has_ended_is_left_behind(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    drop_in = f"/run/systemd/system/{camera.spec.unit}.d"
+    crash = f"mkdir -p {drop_in} && printf '[Service]\\nExecStartPre=/bin/false\\n' > {drop_in}/crash.conf"
+    camera.exec("sh", "-c", f"{crash} && systemctl daemon-reload && systemctl restart {camera.spec.unit}", check=False)
+    wait_until(lambda: bool(told(watched, "object", "restart failed")), "a restart fails", 60)
+    mended = time.time()
+    camera.exec("sh", "-c", f"rm -r {drop_in} && systemctl daemon-reload")
+    wait_until(detects_after(camera, mended), "it detects again", 60)
+
+
+def test_r3_a_frozen_service_is_restarted_and_r10_the_other_camera_is_probed_as_ever(watched: Station) -> None:
+    camera, other = watched.cameras["object"], watched.cameras["motion"]
+    frozen = time.time()
+    camera.exec("systemctl", "kill", "-s", "STOP", camera.spec.unit)
+    wait_until(detects_after(camera, frozen), "it detects again", 40)
+    wait_until(lambda: bool(told(watched, "object", "gap")), "the gap is told", 10)
+    assert [event["event"] for event in told(watched, "object")][-3:] == ["wedged", "restarting", "gap"]
+    assert processes(camera) == 2
+    began = [at for at in probes(other) if at > frozen]
+    assert len(began) >= 3
+    phase = probes(other)[0]
+    off = [abs((at - phase + INTERVAL / 2) % INTERVAL - INTERVAL / 2) for at in began]
+    assert max(off) <= 0.1 * INTERVAL, off
+    gap = told(watched, "object", "gap")[-1]
+    # A frozen process says nothing of when it froze: its last answer does.
+    assert abs(dt.datetime.fromisoformat(gap["from"]).timestamp() - frozen) <= INTERVAL + 1
+
+
+def test_r4_a_capture_that_hangs_is_wedged_and_few_are_left_hanging(watched: Station) -> None:
+    camera = watched.cameras["motion"]
+    camera.faults(capture="hang", cured_by_restart=True)
+    hung = time.time()
+    wait_until(lambda: bool(told(watched, "motion", "wedged")), "it counts as wedged", 30)
+    wait_until(detects_after(camera, hung), "it detects again", 30)
+    requests = [json.loads(line) for line in (camera.state_dir / "requests.jsonl").read_text().splitlines()]
+    hanging = [
+        line for line in requests if line["at"] > hung and line["event"] == "begin" and "capture" in line["path"]
+    ]
+    assert 3 <= len(hanging) <= 4
+
+
+def test_r5_a_camera_that_was_rebooted_detects_again_with_its_baseline(watched: Station) -> None:
+    motion = watched.cameras["motion"]
+    rebooted = time.time()
+    motion.reboot()
+    motion.wait_port()
+    answered = time.time()
+    wait_until(detects_after(motion, rebooted), "motion detects again", INTERVAL + 4)
+    assert time.time() - answered <= INTERVAL + 4
+    wait_until(lambda: bool(told(watched, "motion", "gap")), "the gap is told", 5)
+    assert_gaps_are_true(watched)
+
+
+def test_r6_a_dead_detection_thread_is_noticed_within_three_intervals(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    died = time.time()
+    camera.faults(detection_dies=True, cured_by_restart=True)
+    wait_until(lambda: bool(told(watched, "object", "dead")), "it is noticed", 3 * INTERVAL + 4)
+    wait_until(detects_after(camera, died), "it detects again", 20)
+    wait_until(lambda: bool(told(watched, "object", "gap")), "the gap is told", 10)
+    # The camera's journal knows when it died.
+    assert_gaps_are_true(watched, within=1)
+
+
+def test_r7_two_failures_are_neither_told_nor_acted_upon(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    path = camera.state_dir / "requests.jsonl"
+    before = len(told(watched, "object"))
+    camera.faults(capture="error500")
+    failed = lambda: sum('"status": 500' in line for line in path.read_text().splitlines())  # noqa: E731
+    wait_until(lambda: failed() == 2, "two probes fail", 20)
+    camera.faults()
+    count = len(probes(camera))
+    wait_until(lambda: len(probes(camera)) >= count + 3, "it is probed on", 20)
+    assert failed() == 2
+    assert len(told(watched, "object")) == before
+    assert processes(camera) == 1
+
+
+@pytest.mark.parametrize("how", ["link", "black hole"])
+def test_r9_a_camera_out_of_reach_is_not_restarted(watched: Station, how: str) -> None:
+    camera = watched.cameras["motion"]
+    if how == "link":
+        camera.link_down()
+    else:
+        camera.blackhole(watched.orchestrator.address)
+    wait_until(lambda: bool(told(watched, "motion", "unreachable")), "it counts as unreachable", 60)
+    if how == "link":
+        camera.link_up()
+    else:
+        camera.unblackhole(watched.orchestrator.address)
+    wait_until(lambda: bool(told(watched, "motion", "back")), "it is back", 2 * INTERVAL + 10)
+    assert camera.detecting_now()
+    assert processes(camera) == 1
+    assert not told(watched, "motion", "restarting")
+    assert "recorded on" in told(watched, "motion", "back")[0]["text"]
+
+
+def test_r12_an_endless_answer_is_a_failure_like_others(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    camera.faults(capture="huge", cured_by_restart=True)
+    hurt = time.time()
+    wait_until(lambda: bool(told(watched, "object", "faulty")), "it counts as faulty", 30)
+    wait_until(detects_after(camera, hurt), "it detects again", 30)
+    status = watched.orchestrator.exec("cat", f"/proc/{heartbeat_pid(watched)}/status").stdout
+    (peak,) = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")]
+    assert peak < 80_000  # kB
+
+
+def test_r13_a_full_card_is_collected_and_records_on(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    began = time.time()
+    camera.mount_small_disk(camera.image_dir, size="4m")
+    wait_until(lambda: bool(told(watched, "object", "storage")), "it counts as full", 60)
+    wait_until(lambda: "collecting" in [each["event"] for each in told(watched, "object")], "it is collected", 10)
+    freed = time.time()
+    stored = lambda: [  # noqa: E731
+        line for line in camera.written() if line["event"] == "end" and float(str(line["at"])) > freed + 1
+    ]
+    wait_until(lambda: len(stored()) > 3, "it records on", 40)
+    assert processes(camera) == 1
+    assert began < freed
+    on_small_disk = {str(line["name"]) for line in camera.written() if line["event"] == "end"}
+    watched.play("stop")
+    assert on_small_disk & watched.home("object").keys()
+
+
+@pytest.mark.parametrize(("signal", "within"), [("KILL", 15), ("STOP", 45)])
+def test_r14_a_heartbeat_that_is_killed_or_frozen_comes_back(watched: Station, signal: str, within: float) -> None:
+    before = heartbeat_pid(watched)
+    watched.orchestrator.exec("kill", f"-{signal}", str(before))
+    back = lambda: heartbeat_pid(watched) not in (0, before)  # noqa: E731
+    wait_until(back, "the heartbeat is back", within)
+    motion = watched.cameras["motion"]
+    killed = time.time()
+    motion.exec("systemctl", "kill", "-s", "KILL", motion.spec.unit)
+    wait_until(detects_after(motion, killed), "it does its work", 2 * INTERVAL + 8)
+    # One picture of its own, whatever became of the one who took it.
+    watched.play("stop")
+    watched.assert_all_home()
+
+
+def test_r16_a_camera_that_was_dead_at_start_is_brought_in_when_it_appears(station: Station) -> None:
+    station.orchestrator.write_inventory(HEARTBEAT)
+    station.cameras["motion"].stop()
+    run = station.play("start", status=2)
+    assert "not recording" in run.row("motion") and "recording" in run.row("object")
+    assert station.cameras["object"].detecting_now()
+    station.cameras["motion"].start()
+    appeared = time.time()
+    wait_until(detects_after(station.cameras["motion"], appeared - 5), "it is brought in", 30)
+    wait_until(lambda: bool(told(station, "motion", "gap")), "it is told", 10)
+    station.wait_for_images()
+    station.play("stop")
+    station.assert_all_home()
+
+
+def test_r16_all_cameras_dead_at_start(station: Station) -> None:
+    station.orchestrator.write_inventory(HEARTBEAT)
+    for camera in station.cameras.values():
+        camera.stop()
+    station.play("start", status=2)
+    for camera in station.cameras.values():
+        camera.start()
+    appeared = time.time()
+    for camera in station.cameras.values():
+        wait_until(detects_after(camera, appeared - 10), f"{camera.name} is brought in", 40)
+
+
+def test_r17_a_start_that_was_killed_is_brought_to_its_end(station: Station) -> None:
+    station.orchestrator.write_inventory(HEARTBEAT)
+    running = station.begin("start")
+    wait_until(lambda: heartbeat_pid(station) != 0, "the heartbeat runs", 20)
+    station.orchestrator.exec("pkill", "-9", "-u", "decim", "-f", "ansible-playbook|ssh")
+    running.communicate()
+    killed = time.time()
+    for camera in station.cameras.values():
+        wait_until(detects_after(camera, killed - 5), f"{camera.name} detects", 40)
+    station.wait_for_images()
+    station.play("stop")
+    station.assert_all_home()
+
+
+def test_r18_a_sensor_that_takes_minutes_to_start_is_waited_for(station: Station) -> None:
+    station.orchestrator.write_inventory({**HEARTBEAT, "wildberryeye_ready_timeout": 60})
+    station.play("start")
+    camera = station.cameras["object"]
+    camera.faults(ready_delay=25)
+    restarted = time.time()
+    camera.restart_service()
+    wait_until(lambda: heartbeat_says(station, "object").get("state") == "starting", "it counts as starting", 30)
+    wait_until(detects_after(camera, restarted), "it detects", 60)
+    assert processes(camera) == 2
+    assert not told(station, "object", "restarting")
+
+
+def test_a_stop_ends_a_recovery_and_nothing_is_left_of_it(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    camera.faults(ready_delay=15)
+    camera.exec("systemctl", "kill", "-s", "STOP", camera.spec.unit)
+    wait_until(lambda: bool(told(watched, "object", "restarting")), "it is restarted", 40)
+    wait_until(lambda: processes(camera) == 2, "the restart is under way", 30)
+    watched.play("stop")
+    assert heartbeat_pid(watched) == 0
+    left = watched.orchestrator.exec("pgrep", "-u", "decim", "-fa", "heartbeat|remedy|ansible", check=False).stdout
+    assert left == ""
+    watched.assert_all_home()
+    assert not any(each.detecting_now() for each in watched.cameras.values())
+
+
+def test_a_camera_that_is_stopped_alone_stays_idle_while_the_other_is_watched(watched: Station) -> None:
+    watched.play("stop", "--limit", "object")
+    camera, other = watched.cameras["object"], watched.cameras["motion"]
+    count = len(probes(other))
+    wait_until(lambda: len(probes(other)) >= count + 3, "the other is probed on", 5 * INTERVAL)
+    assert not camera.detecting_now() and other.detecting_now()
+    watched.play("stop")
+    watched.assert_all_home()
+
+
+def test_the_heartbeat_leaves_one_picture_of_its_own_at_most(watched: Station) -> None:
+    camera = watched.cameras["object"]
+    count = len(probes(camera))
+    wait_until(lambda: len(probes(camera)) >= count + 4, "it is probed four times", 6 * INTERVAL)
+    # One is that of the start, which has proven the camera ready; one may be that of a probe in this moment.
+    taken = [str(line["name"]) for line in camera.written() if line["event"] == "end" and line["kind"] == "manual"]
+    assert len(taken) >= 5
+    kept = [name for name in camera.listing() if "manual_" in name]
+    assert len(kept) <= 3
+
+
+def test_the_heartbeat_ends_when_nothing_is_recorded(watched: Station) -> None:
+    watched.play("stop")
+    assert heartbeat_pid(watched) == 0

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What setup puts on the orchestrator and says of the cameras, and that remove takes it off again."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.station import Run, Station
+from lab import Camera
+
+KNOWN_HOSTS = "/home/decim/station/known_hosts"
+FLAG = "/var/lib/systemd/linger/decim"
+MARKER = "/home/decim/.config/wildberryeye/lingering-enabled-by-setup"
+UNIT = "wildberryeye.service"
+# What setup may write, with its mode and content.
+FOOTPRINT = """
+find /home/decim/.config /home/decim/.ssh /home/decim/station/known_hosts /var/lib/systemd/linger \
+    \\( -type f -printf '%p %m ' -exec sha256sum {} \\; \\) -o \\( -type l -printf '%p %l\\n' \\) 2>/dev/null | sort
+"""
+
+
+def cat(station: Station, path: str) -> str:
+    return station.orchestrator.exec("cat", path).stdout
+
+
+def footprint(station: Station) -> str:
+    return station.orchestrator.exec("sh", "-c", FOOTPRINT).stdout
+
+
+def run_sh(station: Station, script: str) -> None:
+    station.orchestrator.exec("sh", "-c", script)
+
+
+def lines(run: Run, text: str) -> list[str]:
+    return [line for line in run.text.splitlines() if text in line]
+
+
+def changed(run: Run) -> bool:
+    """Whether a recap in Ansible's own words, asked for with `recap`, tells of a change."""
+    counts = re.findall(r"changed=(\d+)", run.text)
+    assert counts, run.text
+    return any(count != "0" for count in counts)
+
+
+RECAP = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+
+
+def recap(station: Station, name: str, *arguments: str) -> Run:
+    """Run a playbook with the output of Ansible itself, which counts."""
+    done = station.orchestrator.ansible(*station.command(name, *arguments), env=RECAP)
+    assert done.returncode == 0, done.stdout
+    return Run(0, done.stdout)
+
+
+def fingerprint(camera: Camera) -> str:
+    """What a person sees who compares at the camera."""
+    return camera.exec("ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
+
+
+@pytest.fixture
+def fresh(station: Station) -> Iterator[Station]:
+    """A station that knows no camera; afterwards, one as the other tests want it."""
+    known = cat(station, KNOWN_HOSTS)
+    run_sh(station, f"rm -rf {KNOWN_HOSTS} {MARKER}")
+    yield station
+    station.play("remove", status=0)
+    script = f"cat >{KNOWN_HOSTS}; chown decim: {KNOWN_HOSTS}; rm -f {MARKER} /etc/sudoers.d/setup"
+    station.orchestrator.exec("sh", "-c", script, input=known)
+    run_sh(station, "rm -f /usr/local/bin/loginctl /opt/wildberryeye/bin/loginctl; loginctl enable-linger decim")
+
+
+def test_setup_shows_the_keys_that_it_pins_and_does_nothing_the_second_time(fresh: Station) -> None:
+    run = fresh.play("setup")
+    for name, camera in fresh.cameras.items():
+        assert lines(run, f"{name}: pinned ED25519 {fingerprint(camera)}: compare it with 'ssh-keygen -lf ")
+        assert run.row(name).split() == [name, "ready"]
+        assert lines(run, f"{name}: ssh, sudo, python3 3.1")
+    assert "ready" in run.row("orchestrator") and "start at 07:00, stop at 01:00" in run.row("orchestrator")
+    pinned = cat(fresh, KNOWN_HOSTS).splitlines()
+    assert len(pinned) == 2 and all(line.endswith(" wildberryeye-orchestrator") for line in pinned)
+    before = footprint(fresh)
+    assert f"{KNOWN_HOSTS} 600" in before
+    assert not changed(recap(fresh, "setup"))
+    assert footprint(fresh) == before
+    again = fresh.play("setup")
+    assert lines(again, f"object: known: ED25519 {fingerprint(fresh.cameras['object'])}")
+
+
+def test_check_and_diff_show_every_line_that_would_come_and_touch_nothing(fresh: Station) -> None:
+    before = footprint(fresh)
+    run = recap(fresh, "setup", "--check", "--diff")
+    assert changed(run) and footprint(fresh) == before
+    for camera in fresh.cameras.values():
+        key = camera.exec("cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
+        assert lines(run, f"+{camera.address} ssh-ed25519 {key} wildberryeye-orchestrator")
+    said = fresh.play("setup", "--check", "--diff")
+    assert lines(said, "would be pinned ED25519") and "not checked" in said.row("object")
+    fresh.play("setup")
+    before = footprint(fresh)
+    assert not changed(recap(fresh, "setup", "--check", "--diff"))
+    run = recap(fresh, "remove", "--check", "--diff")
+    assert changed(run) and lines(run, "-10.") and footprint(fresh) == before
+
+
+def test_remove_leaves_nothing_and_needs_no_camera(fresh: Station) -> None:
+    run_sh(fresh, f"echo '# mine' >{KNOWN_HOSTS}; chown decim: {KNOWN_HOSTS}")
+    before = footprint(fresh)
+    fresh.play("setup")
+    assert footprint(fresh) != before
+    fresh.cameras["motion"].pause()
+    try:
+        run = fresh.play("remove")
+    finally:
+        fresh.cameras["motion"].unpause()
+    assert run.row("motion").split() == ["motion", "removed"] and "experiments stay in" in run.row("orchestrator")
+    assert footprint(fresh) == before
+    assert not changed(recap(fresh, "remove"))
+
+
+def test_remove_refuses_while_an_experiment_is_recorded(fresh: Station) -> None:
+    fresh.play("setup")
+    fresh.play("start", "-e", "wildberryeye_experiment=day")
+    before = footprint(fresh)
+    run = fresh.play("remove", status=2)
+    assert lines(run, "day is being recorded: end it with playbooks/stop.yml first") and footprint(fresh) == before
+    fresh.play("stop")
+
+
+def test_a_camera_whose_key_changed_is_refused_and_the_other_is_set_up(fresh: Station) -> None:
+    fresh.play("setup")
+    camera, before = fresh.cameras["motion"], footprint(fresh)
+    key = "/etc/ssh/ssh_host_ed25519_key"
+    was = fingerprint(camera)
+    camera.exec(
+        "sh", "-c", f"cd /etc/ssh && mkdir kept && mv {key} {key}.pub kept && ssh-keygen -qt ed25519 -N '' -f {key}"
+    )
+    try:
+        camera.exec("systemctl", "restart", "ssh")
+        run = fresh.play("setup", status=2)
+        now = fingerprint(camera)
+    finally:
+        camera.exec("sh", "-c", "cd /etc/ssh && mv kept/* . && rmdir kept && systemctl restart ssh")
+    said = (
+        f"its host key has changed at {camera.address}: known is ED25519 {was} in {KNOWN_HOSTS}, what came is ED25519"
+    )
+    assert f"{said} ED25519 {now}. Only if it was reinstalled: ssh-keygen -R '{camera.address}'" in run.row("motion")
+    assert run.row("object").split() == ["object", "ready"]
+    assert footprint(fresh) == before
+
+
+def test_all_that_a_camera_lacks_is_named_with_its_remedy(fresh: Station) -> None:
+    camera = fresh.cameras["motion"]
+    breaking = f"""
+        mkdir /root/kept && mv /usr/bin/rsync /etc/sudoers.d/wildberryeye /root/kept/ && mv /usr/bin/python3 /root/kept/
+        systemctl disable -q {UNIT}; sed -i 's/emulator motion/emulator object/' /etc/systemd/system/{UNIT}
+        systemctl daemon-reload
+    """
+    camera.exec("sh", "-c", breaking)
+    try:
+        run = fresh.play("setup", status=2)
+    finally:
+        mending = "cd /root/kept && mv rsync python3 /usr/bin/ && mv wildberryeye /etc/sudoers.d/ && rmdir /root/kept"
+        camera.exec("sh", "-c", mending)
+        camera.reset()
+    table = run.text[run.text.rindex("camera  ") :]
+    for words in (
+        "sudo asks for a password or is not allowed (",
+        "Let that user use sudo without a password on the camera",
+        "/usr/bin/python3 does not run on the camera. Run 'sudo apt install python3' there",
+        "rsync is not installed on the camera. Run 'sudo apt install rsync' there",
+        "it runs the camera in object mode, the inventory says motion. Put the camera into the group object_cameras",
+        f"does not come back after a power cut: it is disabled. Run 'sudo systemctl enable {UNIT}' on the camera",
+    ):
+        assert words in table
+    assert run.row("object").split() == ["object", "ready"] and " ready " in run.row("orchestrator")
+    assert fresh.play("setup").row("motion").split() == ["motion", "ready"]
+
+
+def test_a_dead_camera_is_named_and_the_rest_is_set_up(fresh: Station) -> None:
+    fresh.cameras["motion"].exec("systemctl", "stop", "ssh")
+    try:
+        run = fresh.play("setup", status=2)
+    finally:
+        fresh.cameras["motion"].exec("systemctl", "start", "ssh")
+    assert "not ready" in run.row("motion") and "SSH connection refused" in run.row("motion")
+    assert run.row("object").split() == ["object", "ready"] and " ready " in run.row("orchestrator")
+
+
+def test_where_lingering_is_refused_units_are_installed_and_the_remedy_is_named(fresh: Station) -> None:
+    run_sh(fresh, f"rm {FLAG}")
+    run = fresh.play("setup", status=2)
+    assert "run 'sudo loginctl enable-linger decim', then setup.yml again" in run.row("orchestrator")
+    assert run.row("object").split() == ["object", "ready"]
+    run_sh(fresh, "loginctl enable-linger decim")
+    assert " ready " in fresh.play("setup").row("orchestrator")
+    # What a person turned on stays on.
+    fresh.play("remove")
+    run_sh(fresh, f"test -e {FLAG}")
+
+
+def test_lingering_that_setup_turned_on_is_turned_off_by_remove(fresh: Station) -> None:
+    # The lab has no polkit, which lets the user of a Raspberry Pi do so for himself.
+    allow = "echo 'decim ALL=(ALL) NOPASSWD: /usr/bin/loginctl' >/etc/sudoers.d/setup"
+    as_root = "printf '#!/bin/sh\\nexec sudo /usr/bin/loginctl \"$@\"\\n' >/opt/wildberryeye/bin/loginctl"
+    run_sh(fresh, f"{allow}; {as_root}; chmod 755 /opt/wildberryeye/bin/loginctl; rm {FLAG}")
+    before = footprint(fresh)
+    checked = recap(fresh, "setup", "--check")
+    assert changed(checked) and footprint(fresh) == before
+    fresh.play("setup")
+    run_sh(fresh, f"test -e {FLAG} -a -e {MARKER}")
+    assert not changed(recap(fresh, "setup"))
+    fresh.play("remove")
+    assert footprint(fresh) == before
