@@ -26,7 +26,7 @@ LC_ALL=C; export LC_ALL
 say() { printf 'wildberryeye %s=%s\\n' "$1" "$(printf %s "$2" | tr '\\n' ' ')"; }
 if ! command -v sudo >/dev/null; then say sudo 'sudo: command not found'
 elif said=$(sudo -n true 2>&1 </dev/null); then say sudo ok
-else say sudo "sudo: ${said:-not allowed to execute}"; fi
+else say sudo "${said:-sudo: not allowed to execute}"; fi
 say python "$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null </dev/null)"
 say rsync "$(command -v rsync)"
 systemctl show --property LoadState,UnitFileState,ActiveState,ExecStart,WantedBy,RequiredBy -- "$service" \

@@ -78,7 +78,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         if self._task.check_mode:
             return {"changed": True, "msg": f"the heartbeat would {'look again' if renewed else 'end'}"}
         _systemctl("restart" if renewed else "stop")
-        return {"changed": True, "watching": renewed, "msg": f"the heartbeat {'looks again' if renewed else 'has ended'}"}
+        said = "looks again" if renewed else "has ended"
+        return {"changed": True, "watching": renewed, "msg": f"the heartbeat {said}"}
 
 
 def _permanent() -> bool:

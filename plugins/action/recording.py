@@ -18,7 +18,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_s
 
 _PATIENCE = 30.0
 """Seconds that a camera which should be recording already has to prove it, before it is restarted."""
-_LOCK_MARGIN = 60.0
+_LOCK_MARGIN = 150.0
 """Seconds beyond the ready timeout that another run may hold a camera."""
 
 

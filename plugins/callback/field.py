@@ -27,7 +27,15 @@ from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure import in_one_line
 
-_INTERNAL = ("set_fact", "meta", "include_role", "include_tasks", "import_tasks", "include_vars", "validate_argument_spec")
+_INTERNAL = (
+    "set_fact",
+    "meta",
+    "include_role",
+    "include_tasks",
+    "import_tasks",
+    "include_vars",
+    "validate_argument_spec",
+)
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no types

@@ -39,7 +39,8 @@ options:
     description: The experiment that is meant. Today's date if it is to be opened, the open one otherwise.
     type: str
   start_time:
-    description: When recording begins, local time, as V(HH:MM). With O(scheduled), it is night from O(stop_time) to then.
+    description:
+      - When recording begins, local time, as V(HH:MM). From O(stop_time) until then it is night.
     type: str
     default: "07:00"
   stop_time:

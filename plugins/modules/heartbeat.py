@@ -9,7 +9,8 @@ module: heartbeat
 short_description: Start and stop the heartbeat, which keeps the cameras of an experiment recording
 version_added: 0.1.0
 description:
-  - The heartbeat is a systemd user unit of the user who runs this, on the orchestrator. An action plugin does all of it.
+  - The heartbeat is a systemd user unit of the user who runs this, on the orchestrator. An action plugin does all of
+    it.
   - Where no systemd manager of that user runs, nothing is started; the result says so.
 author:
   - WildBerryEye contributors (@wildberryeye)

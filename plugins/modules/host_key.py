@@ -119,9 +119,9 @@ def present(target: Target, run: known_hosts.Run, check: bool) -> dict[str, Any]
         path = next(line.path for line in lines if line.key == was)
         raise errors.Error(
             f"its host key has changed at {target.name}",
-            f"known is {was} in {path}, what came is {now}",
-            f"Only if it was reinstalled: ssh-keygen -R '{target.name}' -f '{path}', then setup.yml again;"
-            " if not, somebody else answers at its address",
+            f"known is {was}, what came is {now}",
+            f"Only if it was reinstalled, run ssh-keygen -R '{target.name}' -f '{path}', then setup.yml;"
+            " if not, somebody else answers there",
         )
     same = next(key for key in came if key in known)
     return {"changed": False, **_shown(same), "msg": f"known: {same}"}

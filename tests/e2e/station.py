@@ -111,8 +111,15 @@ class Station:
 
     @staticmethod
     def truth(camera: Camera) -> dict[str, str]:
-        """Return name to SHA-256 of every image that the camera wrote to its end."""
-        return {str(line["name"]): str(line["sha256"]) for line in camera.written() if line["event"] == "end"}
+        """Return name to SHA-256 of every image that the camera wrote to its end.
+
+        Less the heartbeat's own pictures that it has deleted again: no other may be deleted over the API.
+        """
+        lines = camera.written()
+        deleted = {str(line["name"]) for line in lines if line["event"] == "deleted"}
+        assert all(name.startswith("manual_") for name in deleted)
+        written = {str(line["name"]): str(line["sha256"]) for line in lines if line["event"] == "end"}
+        return {name: sha256 for name, sha256 in written.items() if name not in deleted}
 
     def record(self, experiment: str) -> dict[str, Any]:
         """Return an experiment's record."""

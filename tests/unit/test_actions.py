@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,12 +15,14 @@ from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import image_batch, image_cleanup, recording
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, events, lock, receiving
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import (
     CLOSING,
     EXPECTED,
+    RECORDING,
     CameraRecord,
     Record,
     load_all,
@@ -349,3 +352,63 @@ def test_a_stop_that_waited_while_the_next_day_began_does_not_end_that(record: R
     result = record(There())
     assert result["failed"] and f"make the camera record {EXPERIMENT}: it is to record 2026-05-23 now" in result["msg"]
     assert record.paths() == []
+
+
+@pytest.mark.parametrize("state", ["recording", "restarted"])
+def test_that_it_records_is_noted_before_anybody_else_may_touch_the_camera(
+    record: Recorder, camera: Lab, layout: Layout, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    camera.start()
+    noted: list[tuple[bool, lock.Owner | None]] = []
+    note = book.note_recording
+
+    def watched(*given: str) -> None:
+        noted.append((camera.detecting()[-1][0], record.owner()))
+        note(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(book, "note_recording", watched)
+    record(There(SET_ASIDE), state=state)
+    assert len(noted) == 1 and noted[0][0] is True and noted[0][1] is not None
+    (found,), _ = load_all(layout)
+    assert found.cameras["object"].state == RECORDING and found.cameras["object"].since
+    assert [event["event"] for event in events.read(layout.events(EXPERIMENT))] == ["recording"]
+
+
+def test_one_that_was_asked_to_stop_while_it_got_ready_stays_so(
+    record: Recorder, camera: Lab, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera.start()
+    stop = Record(
+        EXPERIMENT,
+        "2026-05-22T07:00:00+02:00",
+        "2026-05-23T01:00:00+02:00",
+        None,
+        {"object": CameraRecord("object", CLOSING)},
+    )
+    monkeypatch.setattr(CameraClient, "detect", lambda *given: save(layout, stop))
+    record(There(SET_ASIDE))
+    (found,), _ = load_all(layout)
+    assert found.cameras["object"].state == CLOSING and events.read(layout.events(EXPERIMENT)) == []
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), Error("read x", "it is torn")])
+def test_a_camera_that_records_has_not_failed_because_the_disk_is_full(
+    record: Recorder, camera: Lab, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    camera.start()
+
+    def fail(*given: object) -> None:
+        raise error
+
+    monkeypatch.setattr(book, "note_recording", fail)
+    result = record(There(SET_ASIDE))
+    assert not result.get("failed") and result["reached"] and camera.detecting()[-1][0] is True
+    assert result["msg"].startswith("recording; 3 images set aside; note that in the experiment's record: ")
+
+
+def test_a_stop_and_a_failed_start_note_no_recording(record: Recorder, camera: Lab, layout: Layout) -> None:
+    record(There(SET_ASIDE), state="idle", experiment="")
+    assert events.read(layout.events(EXPERIMENT)) == []
+    os.unlink(layout.record(EXPERIMENT))
+    assert record(There(SET_ASIDE), ready_timeout=1)["failed"]
+    assert load_all(layout)[0][0].cameras["object"].state == EXPECTED

@@ -8,9 +8,12 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import experiment, names
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.experiment import Opened
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
 
@@ -294,3 +297,117 @@ def test_the_night_of_the_change_stays_one_experiment(book: Book) -> None:
 def test_nothing_is_changed_where_nothing_is_to_record() -> None:
     records: list[Any] = []
     assert experiment.close(records, ["object"]) == [] and experiment.give_up(records, ["object"]) == []
+
+
+SEVEN = dt.time(7)
+DAY = [("2026-05-22T07:00", "2026-05-22T07:00"), ("2026-05-22T23:59", "2026-05-22T07:00")]
+DAY += [("2026-05-23T00:59", "2026-05-22T07:00"), ("2026-05-23T07:00", "2026-05-23T07:00")]
+
+
+@pytest.mark.parametrize(("now", "begun"), DAY)
+def test_a_timer_that_fires_late_by_day_knows_when_the_day_began(now: str, begun: str) -> None:
+    assert experiment.window_begin(at(now), SEVEN, ONE) == at(begun)
+
+
+@pytest.mark.parametrize("now", ["2026-05-23T01:00", "2026-05-23T04:00", "2026-05-23T06:59:59"])
+def test_between_stop_and_start_it_is_night(now: str) -> None:
+    assert experiment.window_begin(at(now), SEVEN, ONE) is None
+
+
+@pytest.mark.parametrize(
+    ("now", "begun"),
+    [
+        ("2026-05-22T09:59", None),
+        ("2026-05-22T10:00", "2026-05-22T10:00"),
+        ("2026-05-22T15:59", "2026-05-22T10:00"),
+        ("2026-05-22T16:00", None),
+        ("2026-05-23T00:00", None),
+    ],
+)
+def test_hours_that_do_not_pass_midnight_begin_and_end_on_one_day(now: str, begun: str | None) -> None:
+    assert experiment.window_begin(at(now), dt.time(10), dt.time(16)) == (at(begun) if begun else None)
+
+
+def test_where_it_starts_when_it_stops_there_is_no_night() -> None:
+    assert experiment.window_begin(at("2026-05-23T06:59"), SEVEN, SEVEN) == at("2026-05-22T07:00")
+    assert experiment.window_begin(at("2026-05-23T07:00"), SEVEN, SEVEN) == at("2026-05-23T07:00")
+
+
+@pytest.mark.parametrize(
+    ("now", "fold", "start", "stop", "begun"),
+    [
+        # The clocks go forward in the night to 29 March 2026, and back in the night to 25 October.
+        ("2026-03-29T03:29", 0, "02:30", "18:00", None),
+        ("2026-03-29T03:30", 0, "02:30", "18:00", "2026-03-29T03:30:00+02:00"),
+        ("2026-03-29T03:30", 0, "20:00", "02:30", None),
+        ("2026-03-29T01:59", 0, "20:00", "02:30", "2026-03-28T20:00:00+01:00"),
+        ("2026-10-25T02:40", 0, "02:30", "18:00", "2026-10-25T02:30:00+02:00"),
+        ("2026-10-25T02:10", 1, "02:30", "18:00", "2026-10-25T02:30:00+02:00"),
+        ("2026-10-25T02:40", 1, "02:30", "18:00", "2026-10-25T02:30:00+02:00"),
+        ("2026-10-25T02:29", 0, "20:00", "02:30", "2026-10-24T20:00:00+02:00"),
+        ("2026-10-25T02:30", 0, "20:00", "02:30", None),
+        ("2026-10-25T02:10", 1, "20:00", "02:30", None),
+        ("2026-10-25T06:59", 0, "07:00", "07:00", "2026-10-24T07:00:00+02:00"),
+    ],
+)
+def test_the_day_begins_once_on_every_night_of_the_year(
+    now: str, fold: int, start: str, stop: str, begun: str | None
+) -> None:
+    found = experiment.window_begin(at(now, fold), dt.time.fromisoformat(start), dt.time.fromisoformat(stop))
+    assert found == (dt.datetime.fromisoformat(begun) if begun else None)
+
+
+MINUTES = st.times().map(lambda time: time.replace(second=0, microsecond=0))
+MOMENTS = st.integers(1767225600, 1830297600).map(lambda s: dt.datetime.fromtimestamp(s, dt.UTC).astimezone())
+
+
+@hypothesis.given(MOMENTS, MINUTES, MINUTES)
+@hypothesis.example(dt.datetime.fromisoformat("2026-03-29T01:30:00+00:00"), dt.time(2, 30), dt.time(3, 15))
+@hypothesis.example(dt.datetime.fromisoformat("2026-10-25T01:00:00+00:00"), dt.time(2, 30), dt.time(2, 30))
+def test_any_moment_is_within_one_day_or_in_one_night(now: dt.datetime, start: dt.time, stop: dt.time) -> None:
+    begun = experiment.window_begin(now, start, stop)
+    if begun is not None:
+        assert begun <= now < experiment.window_end(begun, stop)
+        return
+    # At night, whichever way one goes back, the stop comes before the start.
+    shown = [now - dt.timedelta(minutes=minutes, seconds=now.second) for minutes in range(26 * 60)]
+    last = next(moment.astimezone().time() for moment in shown if moment.astimezone().time() in (start, stop))
+    assert last == stop != start
+
+
+def test_a_late_stop_means_what_was_opened_before_the_day_and_has_had_its_time() -> None:
+    def one(opened: str, end: str) -> Record:
+        return Record(opened, at(opened).isoformat(), at(end).isoformat(), cameras={"object": CameraRecord("object")})
+
+    today = one("2026-05-23T07:00", "2026-05-24T01:00")
+    by_hand = one("2026-05-23T05:00", "2026-05-24T01:00")
+    yesterday = one("2026-05-22T07:00", "2026-05-23T01:00")
+    # Its hours were shortened when it had been opened.
+    changed = one("2026-05-23T07:01", "2026-05-23T07:30")
+    records = [changed, today, by_hand, yesterday]
+    begun, now = at("2026-05-23T07:00"), at("2026-05-23T08:00")
+    assert experiment.left_behind(records, begun, now) == [yesterday]
+    assert experiment.left_behind(records, begun, at("2026-05-24T01:00")) == [by_hand, yesterday]
+
+
+def test_who_is_to_record_does_not_depend_on_the_experiment() -> None:
+    def one(**states: str) -> Record:
+        return Record("x", "", "", cameras={name: CameraRecord("object", state) for name, state in states.items()})
+
+    records = [one(a="expected", b="home"), one(b="recording", c="closing"), one(d="given_up")]
+    assert experiment.to_record(records) == {"a", "b"} and experiment.to_record([]) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("420", "07:00"), ("1350", "22:30"), ("25200", "01:00"), ("noon", "01:00"), ("24:00", "01:00")]
+)
+def test_a_time_that_is_none_is_named_with_the_quotes_that_yaml_wants(text: str, meant: str) -> None:
+    with pytest.raises(Error) as error:
+        experiment.time_of_day(text, "wildberryeye_start_time")
+    assert "as wildberryeye_start_time: not a time of day" in str(error.value)
+    assert f'in quotes, as "{meant}"' in str(error.value)
+
+
+@pytest.mark.parametrize(("text", "time"), [("07:00", SEVEN), ("7:00", SEVEN), ("00:00", dt.time(0))])
+def test_a_time_is_what_the_clock_on_the_wall_shows(text: str, time: dt.time) -> None:
+    assert experiment.time_of_day(text, "x") == time

@@ -494,3 +494,100 @@ def test_the_same_failure_is_told_once_however_often_a_stop_is_retried(station: 
     station.ok("closed", id=EXPERIMENT, failures={"motion": "its host key is not the one that is known"})
     told = [line["text"] for line in events.read(station.layout.events(EXPERIMENT)) if line["event"] == "failed"]
     assert told == ["unreachable by SSH", "its host key is not the one that is known"]
+
+
+BY_TIMER: dict[str, Any] = {"scheduled": True}
+
+
+def test_a_timer_that_fires_at_night_begins_nothing_and_changes_nothing(station: Station) -> None:
+    found = station.ok("recording", "2026-05-23 02:00:00", **BY_TIMER)
+    assert (found["night"], found["changed"], found["id"], found["to_record"]) == (True, False, "", [])
+    assert found["msg"] == "it is night (until 07:00): nothing is begun" and not station.layout.experiments()
+    station.begin()
+    before = tree(station.data_dir)
+    found = station.ok("recording", "2026-05-23 01:00:00", **BY_TIMER)
+    # What the day before has left open is the stop's to close.
+    assert (found["night"], found["changed"], found["id"]) == (True, False, EXPERIMENT)
+    assert found["to_record"] == ["motion", "object"] and tree(station.data_dir) == before
+    found = station.ok("recording", "2026-05-23 02:00:00", id="meadow", **BY_TIMER)
+    assert found["night"] and found["id"] == "" and tree(station.data_dir) == before
+    assert station.ok("closed", "2026-05-23 02:00:00", id="meadow", **BY_TIMER)["changed"] is False
+
+
+@pytest.mark.parametrize(("when", "night"), [("06:59:59", True), ("07:00:00", False), ("23:59:59", False)])
+def test_a_timer_that_fires_by_day_begins_what_is_due(station: Station, when: str, night: bool) -> None:
+    found = station.ok("recording", f"2026-05-22 {when}", **BY_TIMER)
+    assert (found["night"], bool(found["id"])) == (night, not night)
+    assert found["to_record"] == ([] if night else ["motion", "object"])
+
+
+def test_a_person_may_begin_at_night(station: Station) -> None:
+    assert station.ok("recording", "2026-05-23 02:00:00")["night"] is False and station.layout.experiments()
+
+
+def test_a_stop_that_comes_late_closes_yesterday_and_lets_today_record(station: Station) -> None:
+    station.begin()
+    station.begin("2026-05-23 08:00:00", cameras={"object": "object"})
+    found = station.ok("closing", "2026-05-23 08:00:00", **BY_TIMER)
+    assert (found["id"], found["to_record"]) == (EXPERIMENT, ["object"])
+    assert station.states() == {"object": "closing", "motion": "closing"}
+    assert station.states("2026-05-23") == {"object": "recording"}
+    assert {name: (each["state"], each["recording_in"]) for name, each in found["cameras"].items()} == {
+        "object": ("recording", "2026-05-23"),
+        "motion": ("closing", ""),
+    }
+    station.part("object", ONE)
+    station.ok("closed", "2026-05-23 08:10:00", id=EXPERIMENT, home={"object": "2026-05-23", "motion": ""}, **BY_TIMER)
+    assert station.record()["state"] == "closed" and public(station.data_dir) == [ONE]
+    before = tree(station.data_dir)
+    found = station.ok("closing", "2026-05-23 08:30:00", **BY_TIMER)
+    assert (found["id"], found["changed"]) == ("", False)
+    assert found["msg"] == "nothing is open from before" and tree(station.data_dir) == before
+
+
+def test_a_stop_that_is_in_time_or_asked_for_by_a_person_closes_all(station: Station) -> None:
+    for when, given in (
+        ("2026-05-23 01:00:00", BY_TIMER),
+        ("2026-05-23 06:59:00", BY_TIMER),
+        ("2026-05-22 12:00:00", {}),
+    ):
+        opened = station.begin()
+        assert station.ok("closing", when, **given)["to_record"] == []
+        assert set(station.states(opened).values()) == {"closing"}
+        shutil.rmtree(station.data_dir)
+
+
+def test_what_a_start_goes_on_with_is_not_closed_by_a_late_stop(station: Station) -> None:
+    opened = station.begin("2026-05-22 06:30:00")
+    assert station.ok("recording", "2026-05-22 07:00:00", **BY_TIMER)["id"] == opened
+    assert station.ok("closing", "2026-05-22 08:00:00", **BY_TIMER)["changed"] is False
+    assert station.states(opened) == {"object": "recording", "motion": "recording"}
+
+
+def test_a_timer_stops_what_is_open_whatever_name_stands_in_the_inventory(station: Station) -> None:
+    station.begin(id="meadow")
+    station.ok("closing", "2026-05-23 01:00:00", id="meadow", **BY_TIMER)
+    assert station.begin("2026-05-23 07:00:00", id="meadow") == "meadow_2"
+    assert station.ok("closing", "2026-05-24 01:00:00", id="meadow", **BY_TIMER)["id"] == "meadow_2"
+    assert set(station.states("meadow_2").values()) == {"closing"}
+
+
+@pytest.mark.parametrize("state", ["recording", "closing", "closed", "noted", "present"])
+@pytest.mark.parametrize("variable", ["start_time", "stop_time"])
+def test_a_time_without_quotes_is_told_by_the_name_of_its_variable(station: Station, state: str, variable: str) -> None:
+    given: dict[str, Any] = {variable: 420}
+    line = station.run(state, **given).failed()
+    assert f"use '420' as wildberryeye_{variable}: not a time of day" in line and 'in quotes, as "07:00"' in line
+
+
+def test_noting_that_a_camera_records_is_an_event_and_no_news_twice(station: Station) -> None:
+    station.ok("recording", "2026-05-22 07:00:00")
+    station.note(EXPERIMENT, "object")
+    assert (
+        station.states() == {"object": "recording", "motion": "expected"}
+        and station.record()["cameras"]["object"]["since"]
+    )
+    before = tree(station.data_dir)
+    station.note(EXPERIMENT, "object", "stranger")
+    station.note("2026-01-01", "object")
+    assert tree(station.data_dir) == before and station.happened() == [("opened", None), ("recording", "object")]

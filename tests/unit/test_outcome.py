@@ -146,3 +146,13 @@ def test_an_archive_that_could_not_be_made_fails_the_run_for_its_camera_alone() 
     assert (found.words, found.failed) == ("not home", True) and "Replace the disk" in found.next
     record["cameras"] = {"motion": {"state": "home", "archives": []}}
     assert not outcome.outcome("motion", steps, "stop", record, False).failed
+
+
+@pytest.mark.parametrize("state", ["expected", "recording"])
+def test_one_that_a_late_stop_leaves_recording_fails_only_where_yesterday_is_not_home(state: str) -> None:
+    record = {**RECORD, "cameras": {"object": {"state": state, "archives": []}}}
+    none_left, left = steps(batch={"batches": []}), steps(batch=BATCH, cleanup={"left": 1})
+    assert (said("stop", none_left, record).words, said("stop", none_left, record).failed) == ("recording", False)
+    row = said("stop", left, record)
+    assert (row.words, row.failed) == ("recording, not collected", True) and "collect.yml" in row.next
+    assert said("stop", steps(), record).failed and said("stop", steps("unreachable by SSH"), record).failed

@@ -101,3 +101,13 @@ def test_the_limit_of_bandwidth_is_passed_on() -> None:
 @pytest.mark.parametrize(("seconds", "minutes"), [(10800, 180), ("10801", 181), (61, 2), (60, 1), (1, 1), (0, 1)])
 def test_a_transfer_ends_by_itself_in_whole_minutes(seconds: Any, minutes: int) -> None:
     assert f"--stop-after={minutes}" in station.rsync_options([], "", seconds)
+
+
+def test_at_night_nothing_has_to_record_but_what_is_left_has_to_come_home() -> None:
+    night = {"wildberryeye_night_result": True}
+    home = hostvars(batch_result={"batches": []})
+    assert station.outcomes(["a"], {"a": home}, "start")["failed"] is True
+    found = station.outcomes(["a"], {"a": {**home, **night}}, "start")
+    assert found["failed"] is False and "collected" in found["table"]
+    lost = {**hostvars(collection_failure="unreachable by SSH"), **night}
+    assert station.outcomes(["a"], {"a": lost}, "start")["failed"] is True
