@@ -24,7 +24,8 @@ demo: setup
 	@$(IN_TESTS) -m lab.demo
 
 test: setup
-	@$(VENV)/python -m pytest --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(VENV)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=worksteal --cov --cov-report=term:skip-covered \
+		$(PYTEST_ARGS)
 
 lint: setup
 	$(VENV)/ruff check $(OURS)

@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shlex
+import signal
 import subprocess
 import threading
 import time
@@ -111,25 +114,35 @@ def look(camera: Camera, timeout: float) -> Look:
     command = [*camera.ssh, _SCRIPT.format(unit=shlex.quote(camera.service))]
     try:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, close_fds=True
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            # What ssh has started, for a jump host, goes with it.
+            start_new_session=True,
         )
     except OSError as error:
         return Look(False, f"ssh cannot be run: {error.strerror}")
     assert process.stdout is not None
-    timer = threading.Timer(2 * timeout, process.kill)
+
+    def end() -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+    timer = threading.Timer(2 * timeout, end)
     timer.daemon = True
     timer.start()
     try:
         said = process.stdout.read(_MOST).decode(errors="replace")
-        process.kill()
+        timer.cancel()
+        end()
         process.wait()
     finally:
-        timer.cancel()
         process.stdout.close()
     fields = dict(line.partition("=")[::2] for line in said.splitlines() if "=" in line)
     try:
         return _seen(fields)
-    except (KeyError, ValueError):
+    except (LookupError, ValueError, OverflowError):
         words = failure.explain(said) if said.strip() else f"no answer within {2 * timeout:.0f} s"
         return Look(False, one_line(words, 200))
 

@@ -129,11 +129,16 @@ def save(layout: Layout, record: Record) -> None:
 
 
 def _sound(camera: CameraRecord) -> bool:
-    """Tell whether what was read is what this version writes: an unknown state must not count as closed."""
+    """Tell whether what was read is what this version writes: an unknown state must not count as closed.
+
+    Raises:
+        ValueError, TypeError: if not, as well.
+    """
+    if camera.since is not None:
+        dt.datetime.fromisoformat(camera.since)
     return (
         camera.state in _STATES
         and isinstance(camera.mode, str)
-        and (camera.since is None or isinstance(camera.since, str))
         and isinstance(camera.archives, list)
         and all(isinstance(each, dict) and {"name", "images", "bytes"} <= each.keys() for each in camera.archives)
     )

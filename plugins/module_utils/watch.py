@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from .names import is_image
+
 # What a probe can find, beside the kinds of CameraError.
 FINE = "fine"
 EXPECTED = "expected"
@@ -155,6 +157,10 @@ class Watch:
         self._starting_since: float | None = None
         self._look: Look | None = None
         self._process = ""
+        self._restarted = False
+        """Whether a probe that failed afterwards has seen that the service was restarted."""
+        self._unjudged = False
+        """Whether somebody else was at work on the camera since its state was found."""
         self._valid_from = now
         self._degraded = False
 
@@ -195,6 +201,7 @@ class Watch:
             self.next_probe = self._slot(now)
             return []
         self._look = finding.look or self._look
+        self._restarted |= finding.restarted
         died = finding.look.died if finding.look else None
         if finding.kind == FINE and died is None:
             return self._fine(now, finding)
@@ -206,13 +213,14 @@ class Watch:
     def left_alone(self, now: float) -> None:
         """Note that somebody else is at work on the camera: what was found before counts no more."""
         self._forget()
+        self._unjudged = True
         self._valid_from = now
         self._round = 0
         self.next_probe = now + self.settings.retry
 
     def wanted(self, now: float) -> str | None:
         """Return the remedy that is to be tried now, if any."""
-        remedy = None if self.remedy else _REMEDIES.get(self.state)
+        remedy = None if self.remedy or self._unjudged else _REMEDIES.get(self.state)
         return remedy if remedy and self.budgets[remedy].allowed_at(now) <= now else None
 
     def remedy_began(self, now: float, remedy: str) -> list[Event]:
@@ -269,30 +277,36 @@ class Watch:
         """Take over what `memory` of an earlier heartbeat says; `read` reads a time.
 
         Raises:
-            KeyError, TypeError, ValueError: if it is not what `memory` returns.
+            KeyError, TypeError, ValueError: if it is not what `memory` returns; nothing is taken over then.
         """
         last_good = read(memory["last_good"])
+        pictures = tuple(name for name in memory["pictures"] if is_image(name))
+        degraded = bool(memory["degraded"])
         tried = {
-            name: ([read(at) for at in memory["tried"][name]["at"]], memory["tried"][name]["failed"])
+            name: (sorted(read(at) for at in memory["tried"][name]["at"]), memory["tried"][name]["failed"])
             for name in self.budgets
         }
-        self.last_good = last_good
-        self.pictures = tuple(memory["pictures"])
-        self._degraded = bool(memory["degraded"])
+        if not all(isinstance(failed, int) and failed >= 0 for _, failed in tried.values()):
+            raise ValueError(tried)
+        self.last_good, self.pictures, self._degraded = last_good, pictures, degraded
         for name, (began, failed) in tried.items():
-            self.budgets[name].began, self.budgets[name].failed = sorted(began), int(failed)
+            self.budgets[name].began, self.budgets[name].failed = began, failed
             self.budgets[name]._ended = max(began, default=0.0)
 
     def _fine(self, now: float, finding: Finding) -> list[Event]:
         process = finding.look.process if finding.look else ""
         unseen = bool(process and self._process and process != self._process)
         events = []
-        if finding.restarted or unseen:
+        if self._restarted or unseen:
             events.append(self._gap(now))
         elif self.state not in (UNKNOWN, RECORDING, DOUBTFUL):
             on = "it recorded on meanwhile" if self.state == UNREACHABLE else "whether it recorded is not known"
             events.append(Event("back", f"answers again after {_span(now - self.last_good)}; {on}", self.last_good))
-        self._process = process or self._process
+        # After a restart that was seen, another process than before is no news.
+        self._process = process or ("" if finding.restarted else self._process)
+        # It works: what failed before is over, however it came to an end. The hour's count stays.
+        for budget in self.budgets.values():
+            budget.failed = 0
         self._degraded = self._degraded and self.budgets[RESTART].rare(now)
         self._settle(now)
         return events
@@ -311,6 +325,7 @@ class Watch:
         if self.state != state and state != STARTING:
             events.append(Event(state, text))
         self._become(state, now, text)
+        self._unjudged = False
         # Nothing listens, so that asking again costs nothing; where something hangs, a request may hang as well.
         soon = finding.kind in ("refused", "unreachable", EXPECTED)
         self.next_probe = min(now + self.settings.retry, self._slot(now)) if soon else self._slot(now)
@@ -350,6 +365,7 @@ class Watch:
 
     def _settle(self, now: float) -> None:
         self.last_good = now
+        self._restarted = self._unjudged = False
         self._forget()
         self._become(RECORDING, now, "")
         self.next_probe = self._slot(now)

@@ -18,6 +18,8 @@ import requests
 from e2e.station import Station
 from lab import Camera, CameraSpec, Lab, wait_until
 
+from . import heartbeat
+
 LINK = 40e6
 """Bits per second of each camera's link."""
 IMAGES = 80_000_000
@@ -130,4 +132,4 @@ def ratio(value: float, floor: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(heartbeat.main(sys.argv[2:]) if sys.argv[1:2] == ["heartbeat"] else main())

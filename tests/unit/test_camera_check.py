@@ -67,7 +67,7 @@ class Camera:
         done = subprocess.run(
             ["/bin/sh", "-c", command], env={"PATH": str(self.bin)}, capture_output=True, text=True, check=False
         )
-        return {"rc": done.returncode, "stdout": self.noise + done.stdout, "stderr": done.stderr}
+        return {"rc": done.returncode, "stdout": done.stdout + self.noise, "stderr": done.stderr}
 
     def check(self, check: bool = False, **given: Any) -> dict[str, Any]:
         def action(*words: Any) -> Any:

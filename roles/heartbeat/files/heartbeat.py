@@ -55,7 +55,7 @@ class Config(NamedTuple):
         try:
             with open(path, "rb") as file:
                 content = json.load(file)
-            return cls(
+            config = cls(
                 path,
                 str(content["data_dir"]),
                 float(content["interval"]),
@@ -63,9 +63,15 @@ class Config(NamedTuple):
                 int(content["failures"]),
                 dict(content["cameras"]),
             )
+            if not (0 < config.interval < watch.HOUR and 0 < config.timeout < watch.HOUR and config.failures > 0):
+                raise ValueError
+            for name in config.cameras:
+                config.camera(name)
+                config.settings(name)
+            return config
         except OSError as error:
             raise Error(tried, error.strerror or str(error), advice) from None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
             raise Error(tried, "it is torn or of another version", advice) from None
 
     def camera(self, name: str) -> probe.Camera:
@@ -123,6 +129,7 @@ class Heartbeat:
         self._records_at = 0.0
         self._written_at = 0.0
         self._unreadable: list[str] = []
+        self._strangers: set[str] = set()
         # Times are kept by a clock that never goes back, and written by the one on the wall.
         self._boot = time.time() - time.monotonic()
         self._remembered = self._memories()
@@ -168,7 +175,8 @@ class Heartbeat:
 
     def _wait(self, now: float) -> None:
         """Wait until something has ended or is due, a second at most; take in what has ended."""
-        due = [each.watch.next_probe for name, each in self.watched.items() if name not in self._probing]
+        busy = self._probing | self._remedies.keys()
+        due = [each.watch.next_probe for name, each in self.watched.items() if name not in busy]
         timeout = min([1.0, self._records_at - now, *(at - now for at in due)])
         try:
             done = self._done.get(timeout=max(0.01, timeout))
@@ -204,8 +212,8 @@ class Heartbeat:
                 if entry.state in (record.EXPECTED, record.RECORDING) and name not in wanted:
                     if name in self.config.cameras:
                         wanted[name] = self._watched(name, found, entry, now)
-                    elif name not in self._unreadable:
-                        self._unreadable.append(name)
+                    elif name not in self._strangers:
+                        self._strangers.add(name)
                         say(f"{name}: is to record {found.id}, and is not in the inventory: it is not watched")
         for name in wanted.keys() - self.watched.keys():
             say(f"{name}: watched, for experiment {wanted[name].experiment}")
@@ -224,7 +232,7 @@ class Heartbeat:
         if memory is not None and memory.get("experiment") == found.id:
             try:
                 new.remember(memory, lambda at: min(now, dt.datetime.fromisoformat(at).timestamp() - self._boot))
-            except (KeyError, TypeError, ValueError, AttributeError):
+            except (KeyError, TypeError, ValueError, OverflowError):
                 say(f"{name}: what an earlier heartbeat knew of it cannot be read")
         elif before is not None:
             new.pictures = before.watch.pictures
@@ -265,7 +273,9 @@ class Heartbeat:
             return
         self._tell(each, each.watch.remedy_began(now, remedy), now)
         command = [sys.executable, REMEDY, PLAYBOOKS[remedy], self.config.path, name]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
+        )
         self._remedies[name] = process
 
         def work() -> None:
@@ -336,7 +346,7 @@ class Heartbeat:
         try:
             with open(self.layout.heartbeat(), encoding="utf-8") as file:
                 found = json.load(file)["cameras"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {}
         return {name: each for name, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
 

@@ -19,6 +19,7 @@ import ansible_runner
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import one_line
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure import explain, in_one_line
 
+SSH_ARGS = "-o ControlMaster=no -o ControlPath=none -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 _MARGIN = 120
 """Seconds beyond the ready timeouts that a restart may take."""
 
@@ -58,7 +59,12 @@ class Remedy:
                 inventory=config["inventory"],
                 limit=camera,
                 extravars={"wildberryeye_data_dir": config["data_dir"]},
-                envvars={**config["environment"], "ANSIBLE_HOST_KEY_CHECKING": "True"},
+                envvars={
+                    **config["environment"],
+                    "ANSIBLE_HOST_KEY_CHECKING": "True",
+                    # No connection outlives the run, and none is shared with a run by hand, which would lose it.
+                    "ANSIBLE_SSH_ARGS": SSH_ARGS,
+                },
                 settings={"pexpect_timeout": 1},
                 # Without one, ansible-runner takes the signals for itself.
                 cancel_callback=lambda: self.cancelled,
