@@ -56,7 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             }
         installed = user_manager.installed(UNIT)
         if not installed:
-            unit = os.path.join(f"/run/user/{os.getuid()}/systemd/user", UNIT)
+            unit = os.path.join(user_manager.passing_units(), UNIT)
             durable.make_directories(os.path.dirname(unit))
             with durable.replacing(unit) as file:
                 file.write(given["unit"].encode())

@@ -74,7 +74,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
             self._display.display(str(found.get("msg", "")))
         else:
             color = C.COLOR_CHANGED if found.get("changed") else C.COLOR_OK
-            said = found.get("msg") if name not in ("synchronize", "file") else ""
+            said = found.get("msg") if name not in ("synchronize", "file") and "results" not in found else ""
             if said or name == "synchronize":
                 self._line(result, str(said or "fetched"), color)
         self._verbose(found)
@@ -87,6 +87,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
         else:
             self._line(result, f"FAILED: {in_one_line(found)}", C.COLOR_ERROR)
         self._verbose(found)
+
+    def v2_on_file_diff(self, result: Any) -> None:
+        found = _content(result)
+        # A loop's result holds those of its items.
+        for each in found.get("results") or [found]:
+            if each.get("diff") and each.get("changed"):
+                self._display.display(self._get_diff(each["diff"]).rstrip("\n"))
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         found = _content(result)

@@ -16,8 +16,13 @@ def available() -> bool:
 
 def installed(unit: str) -> bool:
     """Tell whether there is a file of that unit, e.g. ``wildberryeye_heartbeat.service``, among the user's own."""
-    directories = (os.path.join(os.path.expanduser("~"), ".config"), _runtime_dir())
-    return any(os.path.exists(os.path.join(directory, "systemd", "user", unit)) for directory in directories)
+    lasting = os.path.join(os.path.expanduser("~"), ".config", "systemd", "user")
+    return any(os.path.exists(os.path.join(directory, unit)) for directory in (lasting, passing_units()))
+
+
+def passing_units() -> str:
+    """Return the directory of the user's units that are gone with the next boot."""
+    return os.path.join(_runtime_dir(), "systemd", "user")
 
 
 def systemctl(*words: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:

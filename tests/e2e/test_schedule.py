@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.station import Run, Station
-from e2e.timers import INSTALLED, PLAYBOOK, PREPARE, REMOVE, START, STOP, UNITS, Timers
+from e2e.timers import HOME, INSTALLED, PLAYBOOK, PREPARE, REMOVE, START, STOP, UNITS, Timers
 from lab import wait_until
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+import urllib3
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camera_client
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import (
@@ -20,6 +21,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_c
     CameraError,
 )
 from lab.emulated import Lab, wait_for
+from unit.support import image
 
 
 def client(camera: Lab) -> CameraClient:
@@ -290,6 +292,102 @@ def test_a_camera_that_is_killed_while_it_is_asked_is_an_error_of_one_line(camer
     threading.Timer(0.5, camera.end).start()
     assert kind(lambda: client(camera).capture(5)) == "refused"
     wait_for(lambda: not camera.port_is_open())
+
+
+# --- what the heartbeat asks for ------------------------------------------------------------------
+
+
+def test_a_picture_is_whole_when_its_end_is_there(camera: Lab) -> None:
+    api = client(camera.start())
+    name = api.capture(5)
+    path = camera.images / name
+    content = path.read_bytes()
+    assert api.whole(name, 5)
+    for cut in (content[:-1], content[: len(content) // 2], content + b"\0", b"\xd9", b""):
+        path.write_bytes(cut)
+        assert not api.whole(name, 5)
+    path.unlink()
+    assert not api.whole(name, 5)
+
+
+def test_no_more_of_a_picture_is_fetched_than_its_end(camera: Lab) -> None:
+    api = client(camera.start())
+    (camera.images / image(1)).write_bytes(bytes(10_000_000) + b"\xff\xd9")
+    before = time.monotonic()
+    assert api.whole(image(1), 5) and time.monotonic() - before < 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ok(b"\xff\xd9"),
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 206 Partial Content\r\nContent-Length: 70000\r\n\r\n" + bytes(70_000),
+    ],
+    ids=["all of it", "500", "redirect", "more than asked for"],
+)
+def test_an_odd_answer_says_nothing_of_a_picture(answer: bytes) -> None:
+    with answering(answer) as api:
+        assert kind(lambda: api.whole("x.jpg", 2)) == "answer"
+
+
+def test_a_service_is_untouched_until_its_first_picture(camera: Lab) -> None:
+    api = client(camera.start())
+    assert api.untouched(5)
+    name = api.capture(5)
+    assert not api.untouched(5)
+    (camera.images / name).unlink()  # answered with an error then
+    assert not api.untouched(5)
+    camera.end()
+    camera.start()
+    assert api.untouched(5)
+
+
+@pytest.mark.parametrize("status", [b"404 Not Found", b"302 Found", b"400 Bad"])
+def test_an_odd_answer_is_no_sign_of_a_restart(status: bytes) -> None:
+    with answering(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\n\r\n") as api:
+        assert kind(lambda: api.untouched(2)) == "answer"
+
+
+def test_pictures_are_deleted_by_their_exact_names_and_gone_ones_are_no_error(camera: Lab) -> None:
+    api = client(camera.start())
+    names = [api.capture(5) for _ in range(3)]
+    api.delete([*names[:2], image(7)], 5)
+    api.delete(names[:2], 5)
+    assert [path.name for path in camera.images.iterdir()] == names[2:]
+    assert {line["name"] for line in camera.truth("deleted")} == set(names[:2])
+
+
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "", "x.jpg", f"{image(1)}\n", f"../{image(1)}", "."])
+def test_a_name_that_is_none_is_not_even_sent_to_be_deleted(camera: Lab, name: str) -> None:
+    camera.start()
+    (camera.images.parent / "secret").touch()
+    with pytest.raises(ValueError, match="."):
+        client(camera).delete([image(1), name], 5)
+    assert camera.lines("requests") == [] and (camera.images.parent / "secret").exists()
+
+
+def test_a_camera_that_is_switched_off_while_it_owes_an_answer_is_noticed_within_half_a_minute(
+    camera: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[socket.socket] = []
+    connect = urllib3.util.connection.create_connection
+
+    def noted(*args: object, **options: object) -> socket.socket:
+        opened.append(connect(*args, **options))  # type: ignore[arg-type]
+        return opened[-1]
+
+    monkeypatch.setattr(urllib3.util.connection, "create_connection", noted)
+    client(camera.start()).start(5)
+    (one,) = opened
+    assert one.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    idle, pause, count = (
+        one.getsockopt(socket.IPPROTO_TCP, option)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+    )
+    assert idle + pause * count <= 30
+    assert one.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
 
 
 def test_every_kind_has_its_advice() -> None:

@@ -96,3 +96,23 @@ def test_a_camera_that_is_not_there_is_one_line(tmp_path: Path, limit: str) -> N
     assert code != 0 and "{" not in said
     if limit == "dead":
         assert len([line for line in said.splitlines() if "FAILED: unreachable by SSH" in line]) == 1
+
+
+def test_with_diff_what_would_be_written_is_shown(tmp_path: Path) -> None:
+    text = """
+- name: Set up
+  hosts: object
+  gather_facts: false
+  tasks:
+    - name: Install the timers
+      ansible.builtin.copy:
+        content: "OnCalendar={{ item }}\n"
+        dest: "PLACE/{{ item }}.timer"
+        mode: "0644"
+      loop: [morning, night]
+"""
+    status, said = play(tmp_path, "--check", "--diff", text=text.replace("PLACE", str(tmp_path)))
+    assert status == 0
+    assert "+OnCalendar=morning" in said and "+OnCalendar=night" in said
+    assert "All items completed" not in said
+    assert not (tmp_path / "night.timer").exists()

@@ -158,6 +158,11 @@ def test_a_wedged_camera_is_given_up_when_patience_ends(camera: Lab, patience: f
     assert patience <= time.monotonic() - began < patience + 1
 
 
+def test_one_that_is_slow_to_its_first_frame_gets_the_patience_that_it_is_asked_with(camera: Lab) -> None:
+    camera.start(first_frame_delay=1.5)
+    assert probe.probe(known(camera), (), 0.5, 5, False, YES).kind == FINE
+
+
 def test_a_picture_of_which_the_end_is_missing_says_that_the_card_is_full(camera: Lab) -> None:
     camera.start()
     camera.faults(half_write=True)

@@ -219,19 +219,22 @@ class Heartbeat:
             say(f"{name}: watched, for experiment {wanted[name].experiment}")
         for name in self.watched.keys() - wanted.keys():
             say(f"{name}: not watched any more")
+        news = wanted.keys() != self.watched.keys()
         self.watched = wanted
+        if news:
+            self._remember()
 
     def _watched(self, name: str, found: record.Record, entry: record.CameraRecord, now: float) -> Watched:
         before = self.watched.get(name)
         if before is not None and before.experiment == found.id:
             return before._replace(entry=entry)
-        began = dt.datetime.fromisoformat(entry.since or found.opened).timestamp() - self._boot
+        began = self._read(entry.since or found.opened)
         phase = self._phase + self._phases[name]
         new = watch.Watch(self.config.settings(name), phase, now, min(now, began))
         memory = self._remembered.pop(name, None)
         if memory is not None and memory.get("experiment") == found.id:
             try:
-                new.remember(memory, lambda at: min(now, dt.datetime.fromisoformat(at).timestamp() - self._boot))
+                new.remember(memory, lambda at: min(now, self._read(at)))
             except (KeyError, TypeError, ValueError, OverflowError):
                 say(f"{name}: what an earlier heartbeat knew of it cannot be read")
         elif before is not None:
@@ -349,6 +352,10 @@ class Heartbeat:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return {}
         return {name: each for name, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
+
+    def _read(self, written: str) -> float:
+        """Return a time that was written; one of before 1970 cannot be written again."""
+        return max(0.0, dt.datetime.fromisoformat(written).timestamp()) - self._boot
 
     def _iso(self, at: float) -> str:
         return dt.datetime.fromtimestamp(at + self._boot).astimezone().isoformat(timespec="seconds")

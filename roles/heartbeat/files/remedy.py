@@ -7,11 +7,14 @@ Its last line of output says how it ended; its exit status is that of the playbo
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
 import signal
 import sys
 import tempfile
+import time
 from typing import Any
 
 import ansible_runner
@@ -22,18 +25,27 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure 
 SSH_ARGS = "-o ControlMaster=no -o ControlPath=none -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
 _MARGIN = 120
 """Seconds beyond the ready timeouts that a restart may take."""
+_GRACE = 2.0
+"""Seconds that a playbook has to end in before it is killed."""
 
 
 class Remedy:
     """A run of a playbook for one camera."""
 
     def __init__(self) -> None:
-        self.cancelled = False
         self.said = ""
+        self._asked: float | None = None
+        """When it was first asked to end."""
+        self._late = False
+        """Whether because it took too long."""
 
-    def cancel(self, *_: object) -> None:
+    def end(self, *_: object) -> None:
         """End soon: a handler of signals."""
-        self.cancelled = True
+        self._asked = time.monotonic() if self._asked is None else self._asked
+        # ansible-playbook passes it on to its workers, which have sessions of their own; once killed it could not.
+        for child in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
     def hear(self, event: dict[str, Any]) -> None:
         """Keep what the playbook says of the camera. Nothing may be raised here: it would end the run."""
@@ -51,6 +63,8 @@ class Remedy:
 
     def run(self, playbook: str, config: dict[str, Any], camera: str) -> int:
         """Run `playbook` for `camera`; return its exit status."""
+        patience = 2 * int(config["cameras"][camera]["ready_timeout"]) + _MARGIN if playbook == "restart" else math.inf
+        deadline = time.monotonic() + patience
         with tempfile.TemporaryDirectory(prefix="wildberryeye-", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
             outcome = ansible_runner.run(
                 private_data_dir=directory,
@@ -67,20 +81,36 @@ class Remedy:
                 },
                 settings={"pexpect_timeout": 1},
                 # Without one, ansible-runner takes the signals for itself.
-                cancel_callback=lambda: self.cancelled,
+                cancel_callback=lambda: self._to_be_killed(deadline),
                 event_handler=self.hear,
-                timeout=2 * int(config["cameras"][camera]["ready_timeout"]) + _MARGIN
-                if playbook == "restart"
-                else None,
                 suppress_env_files=True,
                 rotate_artifacts=1,
                 quiet=True,
             )
-            if outcome.status in ("canceled", "timeout"):
-                self.said = {"canceled": "ended, as asked", "timeout": "it took too long"}[outcome.status]
+            helped = outcome.rc == 0 and outcome.status == "successful"
+            if self._asked is not None and not helped:
+                self.said = "it took too long" if self._late else "ended, as asked"
             elif not self.said:
                 self.said = explain(outcome.stdout.read()[-2000:])
-        return 0 if outcome.rc == 0 and outcome.status == "successful" else 1
+        return 0 if helped else 1
+
+    def _to_be_killed(self, deadline: float) -> bool:
+        """Tell whether the playbook was asked to end and has not; asked each second. Past `deadline` it is asked to."""
+        now = time.monotonic()
+        self._late = self._late or (self._asked is None and now >= deadline)
+        if self._late or self._asked is not None:
+            self.end()
+        return self._asked is not None and now >= self._asked + _GRACE
+
+
+def _children() -> list[int]:
+    """Return the processes that this one has started."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(int(name))
+    return found
 
 
 def main() -> int:
@@ -89,8 +119,8 @@ def main() -> int:
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
     remedy = Remedy()
-    signal.signal(signal.SIGTERM, remedy.cancel)
-    signal.signal(signal.SIGINT, remedy.cancel)
+    signal.signal(signal.SIGTERM, remedy.end)
+    signal.signal(signal.SIGINT, remedy.end)
     status = remedy.run(playbook, config, camera)
     print(remedy.said, flush=True)
     return status

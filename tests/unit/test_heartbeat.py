@@ -1,0 +1,747 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The heartbeat as a process: whatever befalls it or a camera, the other cameras record on and are watched."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, lock, record, watch
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
+from lab.emulated import Lab, wait_for
+from unit.support import EXPERIMENT, ROOT, image
+
+SCRIPT = ROOT / "roles" / "heartbeat" / "files" / "heartbeat.py"
+OPENED = "2026-05-22T07:00:00+02:00"
+INTERVAL = 0.6
+ONE = """#!/bin/sh
+printf 'ActiveState=%s\\nActiveEnterTimestampMonotonic=1000000\\nInvocationID=a\\nUptime=9000.0\\nNow=1\\n' active
+"""
+
+
+def loaded() -> Any:
+    """The script as a module."""
+    spec = importlib.util.spec_from_file_location("heartbeat_script", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+heartbeat = loaded()
+
+
+class Station:
+    """An orchestrator with a heartbeat, and emulated cameras on loopback."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.layout = Layout(str(directory / "the data"))
+        self.cameras: dict[str, Lab] = {}
+        self.process: subprocess.Popen[str] | None = None
+        self.config = directory / "heartbeat.json"
+        self.log = directory / "journal"
+        # The script takes the remedy that lies beside it.
+        self.script = directory / "scripts" / "heartbeat.py"
+        self.script.parent.mkdir()
+        self.script.symlink_to(SCRIPT)
+        self.remedy("print('said before'); print('no such playbook'); sys.exit(1)")
+        self.environment: dict[str, str] = {}
+        self.ssh(ONE)
+
+    def ssh(self, script: str) -> None:
+        """Let a login on any camera do this."""
+        path = self.directory / "ssh"
+        new = path.with_suffix(".new")
+        new.write_text(script)
+        new.chmod(0o755)
+        new.replace(path)
+
+    def remedy(self, code: str) -> None:
+        """Have this Python code in place of a playbook; what it was called with is noted, and when it ended."""
+        tries = str(self.directory / "tries")
+        self.script.with_name("remedy.py").write_text(
+            f"import atexit, os, sys, time\n"
+            f"def note(what):\n"
+            f"    with open({tries!r}, 'a') as file: print(time.time(), what, *sys.argv[1:], sep='\\t', file=file)\n"
+            f"note('began'); atexit.register(note, 'ended')\n{code}\n"
+        )
+
+    def tries(self) -> list[list[str]]:
+        """When, whether it began or ended, playbook, configuration, camera."""
+        path = self.directory / "tries"
+        return [line.split("\t") for line in path.read_text().splitlines()] if path.exists() else []
+
+    def camera(self, name: str = "object", start: bool = True) -> Lab:
+        (self.directory / name).mkdir()
+        self.cameras[name] = Lab(self.directory / name)
+        return self.cameras[name].start() if start else self.cameras[name]
+
+    def configure(self, **changed: Any) -> dict[str, Any]:
+        """Write the configuration of the cameras that there are."""
+        content = {
+            "data_dir": self.layout.data_dir,
+            "interval": INTERVAL,
+            "timeout": 0.5,
+            "failures": 3,
+            "cameras": {
+                name: {
+                    "mode": "object",
+                    "host": "127.0.0.1",
+                    "port": camera.port,
+                    "service": "wildberryeye.service",
+                    "ready_timeout": 1,
+                    "ssh": [str(self.directory / "ssh"), name],
+                }
+                for name, camera in self.cameras.items()
+            },
+            **changed,
+        }
+        self.config.write_text(json.dumps(content))
+        return content
+
+    def decide(self, state: str = record.RECORDING, experiment: str = EXPERIMENT, **states: str) -> None:
+        """Have a record say what is to become of the cameras."""
+        cameras = {name: CameraRecord("object", states.get(name, state), OPENED) for name in {**self.cameras, **states}}
+        record.save(self.layout, Record(experiment, OPENED, "2026-05-23T01:00:00+02:00", None, cameras))
+
+    def start(self) -> Station:
+        """Start the heartbeat."""
+        if not self.config.exists():
+            self.configure()
+        path = {"PYTHONPATH": str(ROOT / "collections"), "PYTHONDONTWRITEBYTECODE": "1"}
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, str(self.script), str(self.config)],
+                env={**os.environ, **path, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                text=True,
+                cwd="/",
+            )
+        return self
+
+    def watching(self) -> Station:
+        """Start it, with a record that says that all cameras are to record, and wait until they do."""
+        self.decide()
+        for camera in self.cameras.values():
+            camera.capture()
+        self.start()
+        for camera in self.cameras.values():
+            wait_for(lambda camera=camera: camera.detecting()[-1][0])  # type: ignore[misc]
+        return self
+
+    def ends(self, within: float = 5) -> int:
+        """Wait for its end; return its exit status."""
+        assert self.process is not None
+        return self.process.wait(within)
+
+    def end(self, how: signal.Signals = signal.SIGTERM) -> int:
+        assert self.process is not None
+        self.process.send_signal(how)
+        return self.ends()
+
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def told(self, name: str = "object") -> list[dict[str, Any]]:
+        """What the events say of a camera."""
+        return [event for event in events.read(self.layout.events(EXPERIMENT)) if event["camera"] == name]
+
+    def names(self, name: str = "object") -> list[str]:
+        return [event["event"] for event in self.told(name)]
+
+    def thinks(self, name: str = "object") -> dict[str, Any]:
+        """What it has written down of a camera."""
+        try:
+            return dict(json.loads(Path(self.layout.heartbeat()).read_text())["cameras"].get(name) or {})
+        except FileNotFoundError:
+            return {}
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def beat(self, **changed: Any) -> Any:
+        """A heartbeat in this process, which has read the records."""
+        self.configure(**changed)
+        found = heartbeat.Heartbeat(heartbeat.Config.read(str(self.config)))
+        found._read_records(time.monotonic())
+        return found
+
+
+def probes(camera: Lab) -> list[float]:
+    """When probes of the camera began."""
+    return [
+        line["at"] - (line.get("took") or 0)
+        for line in camera.lines("requests")
+        if line["path"] == "/latest-image" and line["event"] == "answered"
+    ]
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Iterator[Station]:
+    found = Station(tmp_path)
+    yield found
+    for process in (found.process, *(camera.process for camera in found.cameras.values())):
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+# --- it watches ----------------------------------------------------------------------------------
+
+
+def test_a_camera_that_was_killed_detects_again_and_the_gap_is_told(station: Station) -> None:
+    camera = station.camera()
+    station.watching()
+    killed = time.time()
+    camera.end()
+    camera.start()
+    wait_for(lambda: camera.detecting()[-1] == (True, "start"), 2 * INTERVAL)
+    (gap,) = wait_for(station.told)
+    assert gap["event"] == "gap"
+    assert 0 <= gap["seconds"] < 2 * INTERVAL + 1 and gap["from"] <= gap["to"] and "records again" in gap["text"]
+    assert abs(time.mktime(time.strptime(gap["to"][:19], "%Y-%m-%dT%H:%M:%S")) - killed) < 3 * INTERVAL + 1
+    assert station.tries() == [] and camera.stored("object")
+
+
+def test_a_camera_that_does_not_come_back_is_restarted_and_how_that_ended_is_told(station: Station) -> None:
+    camera = station.camera()
+    station.watching()
+    camera.end()
+    wait_for(lambda: "restart failed" in station.names())
+    assert station.names()[-3:] == ["wedged" if "wedged" in station.names() else "down", "restarting", "restart failed"]
+    assert station.told()[-1]["text"] == "no such playbook"
+    assert station.tries()[0][1:] == ["began", "restart", str(station.config), "object"]
+    assert station.thinks()["restarts"] == 1 and station.runs()
+
+
+def test_one_that_was_restarted_with_success_is_told_to_record_again(station: Station) -> None:
+    camera = station.camera()
+    station.remedy("print('recording; nothing to set aside')")
+    station.watching()
+    camera.end()
+    wait_for(lambda: "gap" in station.names())
+    assert station.names()[-3:] == ["down", "restarting", "gap"]
+
+
+def test_a_full_card_is_collected_and_not_restarted(station: Station) -> None:
+    camera = station.camera()
+    station.remedy("print('3 images are home')")
+    station.watching()
+    camera.faults(capture="no_file")
+    wait_for(lambda: "collecting" in station.names())
+    camera.faults()
+    wait_for(lambda: station.thinks()["state"] == watch.RECORDING)
+    assert {each[2] for each in station.tries()} == {"collect"}
+
+
+def test_a_camera_that_was_never_begun_is_begun_by_a_restart_and_by_nothing_else(station: Station) -> None:
+    camera = station.camera()
+    station.decide(record.EXPECTED)
+    station.start()
+    wait_for(lambda: "restarting" in station.names())
+    assert camera.lines("requests") == [] and station.names() == ["expected", "restarting"]
+
+
+def test_its_pictures_do_not_gather_on_the_card(station: Station) -> None:
+    camera = station.camera()
+    station.configure(interval=0.3)
+    station.watching()
+    wait_for(lambda: len(camera.truth("end", "manual")) >= 6)
+    assert station.end() == 0
+    assert len([path for path in camera.images.iterdir() if path.name.startswith("manual_")]) <= 2
+
+
+# --- it ends, and begins again -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [None, record.CLOSING, record.HOME, record.GIVEN_UP])
+def test_with_nothing_to_record_it_ends_satisfied(station: Station, state: str | None) -> None:
+    camera = station.camera()
+    if state:
+        station.decide(state)
+    station.start()
+    assert station.ends() == 0 and "nothing to watch" in station.said()
+    assert camera.lines("requests") == []
+
+
+def test_it_ends_when_the_experiment_does_and_starts_no_camera_after_that(station: Station) -> None:
+    camera = station.camera()
+    station.watching()
+    station.decide(record.CLOSING)
+    camera.post("/api/stop")
+    assert station.ends() == 0
+    time.sleep(0.2)
+    assert not camera.detecting()[-1][0] and "object: not watched any more" in station.said()
+
+
+def test_a_camera_that_is_stopped_alone_is_let_go_and_the_other_is_watched_on(station: Station) -> None:
+    station.camera("object"), station.camera("motion")
+    station.watching()
+    station.decide(object=record.CLOSING)
+    wait_for(lambda: "object: not watched any more" in station.said())
+    time.sleep(0.3)
+    counts = [len(probes(camera)) for camera in station.cameras.values()]
+    wait_for(lambda: len(probes(station.cameras["motion"])) >= counts[1] + 2)
+    assert len(probes(station.cameras["object"])) == counts[0] and station.runs()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_when_it_is_asked_to_though_a_probe_hangs(station: Station, number: signal.Signals) -> None:
+    camera = station.camera()
+    station.configure(timeout=60)
+    camera.faults(wedged=True)
+    station.decide()
+    station.start()
+    wait_for(lambda: any(line["event"] == "begin" for line in camera.lines("requests")))
+    began = time.monotonic()
+    assert station.end(number) == 0 and time.monotonic() - began < 3
+    assert station.said().endswith("ended, as asked\n") and "Traceback" not in station.said()
+
+
+def test_it_ends_with_the_remedy_that_is_under_way(station: Station) -> None:
+    station.camera(start=False)
+    station.remedy("import signal; signal.signal(15, lambda *_: sys.exit(1)); note(os.getpid()); time.sleep(60)")
+    station.decide()
+    station.start()
+    pid = int(wait_for(lambda: station.tries()[1:])[0][1])
+    began = time.monotonic()
+    assert station.end() == 0 and time.monotonic() - began < 3
+    assert not Path(f"/proc/{pid}").exists() and station.tries()[-1][1] == "ended"
+
+
+def test_a_remedy_that_will_not_end_is_killed_before_systemd_loses_its_patience(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert heartbeat.ENDING < 10 - 2
+    station.camera(start=False)
+    beat = station.beat()
+    monkeypatch.setattr(heartbeat, "ENDING", 0.3)
+    code = "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    for name in ("a", "b"):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None and process.stdout.readline()
+        beat._remedies[name] = process
+    began = time.monotonic()
+    beat._end_remedies()
+    assert [process.wait(2) for process in beat._remedies.values()] == [-9, -9] and time.monotonic() - began < 2
+
+
+def test_a_heartbeat_that_was_killed_deletes_its_picture_when_it_is_back_and_restarts_no_sooner(
+    station: Station,
+) -> None:
+    camera = station.camera()
+    station.watching()
+    wait_for(lambda: station.thinks().get("pictures"))
+    camera.end()
+    wait_for(lambda: "restart failed" in station.names())
+    (mine,) = wait_for(lambda: station.thinks()["restarts"] and station.thinks()["pictures"])
+    station.end(signal.SIGKILL)
+    station.start()
+    # It backs off for ten seconds after the first.
+    wait_for(lambda: station.names().count("down") == 2)
+    time.sleep(1.5)
+    assert station.names().count("restarting") == 1 and station.thinks()["restarts"] == 1
+    camera.start()
+    wait_for(lambda: mine in [line["name"] for line in camera.truth("deleted")])
+
+
+def test_what_it_knew_of_another_experiment_counts_no_more(station: Station) -> None:
+    station.camera(start=False)
+    station.decide(experiment="2026-05-21")
+    first = station.beat()
+    for _ in range(5):
+        first.watched["object"].watch.remedy_began(time.monotonic(), watch.RESTART)
+        first.watched["object"].watch.remedy_ended(time.monotonic(), False, "")
+    first._remember()
+    assert station.beat().watched["object"].watch.degraded
+    station.decide(record.HOME, experiment="2026-05-21")
+    station.decide()
+    assert not station.beat().watched["object"].watch.degraded
+
+
+def test_the_next_experiment_inherits_the_picture_that_is_to_be_deleted(station: Station) -> None:
+    station.camera(start=False)
+    station.decide(experiment="2026-05-21")
+    beat = station.beat()
+    old = beat.watched["object"]
+    old.watch.pictures = (image(1, "manual"),)
+    station.decide(record.CLOSING, experiment="2026-05-21")
+    station.decide()
+    beat._read_records(time.monotonic())
+    new = beat.watched["object"]
+    assert new.experiment == EXPERIMENT and new.watch is not old.watch and new.watch.pictures == old.watch.pictures
+
+
+MEMORY: dict[str, Any] = {"experiment": EXPERIMENT, "last_good": OPENED, "pictures": [], "degraded": False}
+TRIED: dict[str, Any] = {name: {"at": [], "failed": 0} for name in (watch.RESTART, watch.COLLECT)}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"\0" * 512,
+        b"\xff\xfe",
+        b"[]",
+        b"7",
+        b"[" * 100_000,
+        b'{"cameras": 7}',
+        b'{"cameras": {"object": 7}}',
+        b'{"cameras": {"object": {}}}',
+        *(
+            json.dumps({"cameras": {"object": {**MEMORY, "tried": TRIED, **odd}}}).encode()
+            for odd in list[dict[str, Any]](
+                (
+                    {"last_good": 7},
+                    {"last_good": "yesterday"},
+                    {"last_good": "0001-01-01T00:00:00+14:00"},
+                    {"last_good": "9999-12-31T23:59:59-14:00"},
+                    {"last_good": "0001-01-01"},
+                    {"tried": {}},
+                    {"tried": {name: {"at": [], "failed": float("inf")} for name in TRIED}},
+                    {"tried": {name: {"at": [], "failed": -7} for name in TRIED}},
+                    {"tried": {name: {"at": ["2999-01-01T00:00:00+00:00"] * 9, "failed": 0} for name in TRIED}},
+                    {"pictures": ["../../x"]},
+                )
+            )
+        ),
+    ],
+    ids=lambda content: content[:40].decode(errors="replace") if len(content) < 99 else str(len(content)),
+)
+def test_a_torn_memory_is_no_reason_not_to_watch(station: Station, content: bytes) -> None:
+    station.camera(start=False)
+    station.decide()
+    Path(station.layout.heartbeat()).write_bytes(content)
+    beat = station.beat()
+    (each,) = beat.watched.values()
+    now = time.monotonic()
+    assert each.watch.last_good <= now and each.watch.pictures == ()
+    look = watch.Look(True)
+    for _ in range(3):
+        beat._tell(each, each.watch.probed(now + 1, watch.Finding(now + 1, "refused", "x", look=look)), now + 1)
+    each.watch.wanted(now + 1)
+    beat._tell(each, each.watch.probed(now + 2, watch.Finding(now + 2, watch.FINE, restarted=True)), now + 2)
+    assert station.names() == ["down", "gap"]
+    beat._remember()
+    assert station.thinks()["state"] == watch.RECORDING
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "No such file or directory"),
+        (b"", "torn"),
+        (b'{"data_dir": "/x", ', "torn"),
+        (b"[]", "torn"),
+        (b"[" * 100_000, "torn"),
+        (b"\xff", "torn"),
+        *(
+            (json.dumps(odd).encode(), "torn")
+            for odd in list[dict[str, Any]](
+                (
+                    {"cameras": None},
+                    {"cameras": {"object": {}}},
+                    {"cameras": {"object": 7}},
+                    {"interval": 0},
+                    {"interval": "soon"},
+                    {"interval": float("nan")},
+                    {"timeout": -1},
+                    {"failures": 0},
+                )
+            )
+        ),
+    ],
+    ids=lambda part: str(part)[:30],
+)
+def test_a_configuration_that_is_none_ends_it_for_good_in_one_line(
+    station: Station,
+    content: bytes | None,
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    good = station.configure()
+    if content is None:
+        station.config.unlink()
+    else:
+        odd = json.loads(content) if content.startswith(b'{"') and content.endswith(b"}") else None
+        station.config.write_bytes(content if odd is None else json.dumps({**good, **odd}).encode())
+    monkeypatch.setattr(sys, "argv", ["heartbeat.py", str(station.config)])
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    # The unit says that it is not to be started again after this status.
+    assert heartbeat.main() == 2
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and words in said and "Run start.yml" in said
+
+
+def test_the_exit_status_is_that_of_the_process(station: Station) -> None:
+    station.config.write_text("{")
+    assert station.start().ends() == 2 and station.said().count("\n") == 1
+
+
+# --- records -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("torn", ["{", '{"format": 1}', "since"])
+def test_a_record_that_is_torn_costs_no_other_experiment_its_watch(
+    station: Station, torn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    station.camera(start=False)
+    station.decide()
+    station.decide(experiment="2026-05-20")
+    path = Path(station.layout.record("2026-05-20"))
+    path.write_text(path.read_text().replace(f'"since": "{OPENED}"', '"since": "once"') if torn == "since" else torn)
+    beat = station.beat()
+    for _ in range(3):
+        beat._read_records(time.monotonic())
+    assert [each.experiment for each in beat.watched.values()] == [EXPERIMENT]
+    said = capsys.readouterr().out
+    assert said.count("it is torn or of another version") == 1
+
+
+def test_a_camera_that_left_the_inventory_is_told_once_and_the_others_are_watched(
+    station: Station, capsys: pytest.CaptureFixture[str]
+) -> None:
+    station.camera(start=False)
+    station.decide(gone=record.RECORDING)
+    beat = station.beat()
+    for _ in range(3):
+        beat._read_records(time.monotonic())
+    assert list(beat.watched) == ["object"]
+    assert capsys.readouterr().out.count("gone: is to record") == 1
+
+
+def test_a_camera_of_two_open_experiments_is_watched_for_the_later_one(station: Station) -> None:
+    station.camera(start=False)
+    station.decide()
+    late = Record("z", "2026-05-23T07:00:00+02:00", "2026-05-24T01:00:00+02:00")
+    late.cameras["object"] = CameraRecord("object", record.EXPECTED)
+    record.save(station.layout, late)
+    beat = station.beat()
+    assert beat.watched["object"].experiment == "z" and beat.watched["object"].entry.state == record.EXPECTED
+
+
+def test_whether_a_camera_is_to_record_is_read_from_the_disk_at_that_moment(station: Station) -> None:
+    station.camera(start=False)
+    station.decide()
+    beat = station.beat()
+    assert beat._still_wanted("object", EXPERIMENT)
+    assert not beat._still_wanted("other", EXPERIMENT) and not beat._still_wanted("object", "2026-05-21")
+    for state in (record.CLOSING, record.EXPECTED, record.HOME):
+        station.decide(state)
+        assert not beat._still_wanted("object", EXPERIMENT)
+    Path(station.layout.record(EXPERIMENT)).write_text("{")
+    assert not beat._still_wanted("object", EXPERIMENT)
+
+
+# --- others at work, and many cameras ------------------------------------------------------------
+
+
+def test_a_camera_that_another_run_is_at_is_neither_probed_nor_restarted(station: Station) -> None:
+    camera, missing = station.camera("object"), station.camera("missing", start=False)
+    other = subprocess.Popen(["sleep", "60"])
+    try:
+        for name in station.cameras:
+            lock.take(station.layout.locks(), f"camera-{name}", lock.Owner.of(other.pid, "restart"), wait=0)
+        station.decide()
+        station.start()
+        wait_for(lambda: station.log.exists() and "object: watched" in station.said())
+        time.sleep(2 * INTERVAL)
+        assert camera.lines("requests") == [] and station.told("missing") == [] and station.runs()
+    finally:
+        other.kill()
+        other.wait()
+    wait_for(lambda: camera.detecting()[-1][0])
+    wait_for(lambda: "down" in station.names("missing"))
+    assert missing.lines("requests") == []
+
+
+def test_two_cameras_are_mended_at_a_time_and_the_others_are_probed_as_ever(station: Station) -> None:
+    camera = station.camera("well")
+    for number in range(3):
+        station.camera(f"down{number}", start=False)
+    station.remedy("time.sleep(1.5); sys.exit(1)")
+    station.decide()
+    station.start()
+    wait_for(lambda: {each[4] for each in station.tries()} == {"down0", "down1", "down2"}, 20)
+    at_once = highest = 0
+    for _, what, *_ in sorted(station.tries()):
+        at_once += 1 if what == "began" else -1
+        highest = max(highest, at_once)
+    assert highest == 2
+    first = min(float(each[0]) for each in station.tries())
+    began = [at for at in probes(camera) if at > first - INTERVAL]
+    off = [abs((at - began[0] + INTERVAL / 2) % INTERVAL - INTERVAL / 2) for at in began]
+    assert len(began) >= 3 and max(off) < 0.25 * INTERVAL, off
+
+
+def test_cameras_are_probed_in_turn_and_not_all_at_once(station: Station) -> None:
+    for name in ("a", "b", "c", "d"):
+        station.camera(name, start=False)
+    station.decide()
+    beat = station.beat(interval=60)
+    due = sorted(each.watch.next_probe for each in beat.watched.values())
+    assert [round(later - due[0]) for later in due] == [0, 15, 30, 45]
+
+
+def test_it_sleeps_while_a_remedy_is_under_way(station: Station) -> None:
+    station.camera(start=False)
+    station.remedy("time.sleep(60)")
+    station.decide()
+    station.start()
+    wait_for(station.tries)
+    assert station.process is not None
+    stat = Path(f"/proc/{station.process.pid}/schedstat")
+    before, began = int(stat.read_text().split()[0]), time.monotonic()
+    time.sleep(2)
+    assert (int(stat.read_text().split()[0]) - before) / 1e9 < 0.02 * (time.monotonic() - began)
+
+
+@pytest.mark.parametrize(
+    ("code", "helped", "text"),
+    [
+        ("print('recording')", True, None),
+        ("print('a'); print('it is so'); print(); sys.exit(1)", False, "it is so"),
+        ("sys.exit(3)", False, "it ended with status 3, and without a word"),
+        ("os.kill(os.getpid(), 9)", False, "it ended with status -9, and without a word"),
+        ("os.write(1, b'caf\\xe9\\n'); sys.exit(1)", False, "caf\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+def test_however_a_remedy_ends_it_ends(
+    station: Station, monkeypatch: pytest.MonkeyPatch, code: str, helped: bool, text: str | None
+) -> None:
+    station.camera(start=False)
+    station.decide()
+    station.remedy(code)
+    monkeypatch.setattr(heartbeat, "REMEDY", str(station.script.with_name("remedy.py")))
+    beat = station.beat()
+    (each,) = beat.watched.values()
+    beat._begin_remedy(each, watch.RESTART, time.monotonic())
+    beat._begin_remedy(each, watch.RESTART, time.monotonic())
+    wait_for(lambda: beat._wait(time.monotonic()) or not beat._remedies)
+    assert station.names() == ["restarting", "gap" if helped else "restart failed"]
+    assert text is None or station.told()[-1]["text"] == text
+
+
+def test_a_probe_that_meets_a_fault_of_ours_is_a_failure_and_is_followed_by_others(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    station.camera(start=False)
+    station.decide()
+    beat = station.beat()
+    (each,) = beat.watched.values()
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(heartbeat.probe, "probe", fail)
+    for _ in range(2):
+        beat._begin_probe(each, time.monotonic())
+        wait_for(lambda: beat._wait(time.monotonic()) or not beat._probing)
+    assert each.watch.state == watch.DOUBTFUL and each.watch.text == "ZeroDivisionError: division by zero"
+
+
+def test_a_disk_that_cannot_be_written_to_ends_no_watch(station: Station, capsys: pytest.CaptureFixture[str]) -> None:
+    station.camera(start=False)
+    station.decide()
+    beat = station.beat()
+    (each,) = beat.watched.values()
+    Path(station.layout.events(EXPERIMENT)).mkdir()
+    Path(f"{station.layout.heartbeat()}.tmp").mkdir()
+    beat._tell(each, [watch.Event("down", "x")], time.monotonic())
+    beat._remember()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-3] == "object: down: x" and lines[-2].startswith("write the events: ")
+    assert lines[-1].startswith("write down what is known: ")
+
+
+def test_what_it_thinks_is_there_for_status_and_names_the_process(station: Station) -> None:
+    camera = station.camera()
+    station.watching()
+    assert wait_for(lambda: station.thinks().get("state")) and station.process is not None
+    content = json.loads(Path(station.layout.heartbeat()).read_text())
+    owner = lock.Owner.of(station.process.pid, "heartbeat")
+    assert (content["format"], content["pid"], content["started"], content["boot"]) == (
+        1,
+        owner.pid,
+        owner.started,
+        owner.boot,
+    )
+    wait_for(lambda: station.thinks()["state"] == watch.RECORDING)
+    assert station.thinks()["experiment"] == EXPERIMENT and abs(station.thinks()["clock_offset"]) < 2.5
+    assert camera.port_is_open()
+
+
+# --- systemd -------------------------------------------------------------------------------------
+
+
+class Manager:
+    """What systemd hears."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address)
+        self.socket.settimeout(5)
+
+    def hears(self) -> str:
+        return self.socket.recv(4096).decode()
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_hears_at_once_that_it_is_ready_and_then_that_it_lives(
+    station: Station, tmp_path: Path, abstract: bool
+) -> None:
+    camera = station.camera()
+    camera.faults(wedged=True)
+    station.ssh("#!/bin/sh\nexec sleep 60\n")
+    name = str(tmp_path / "notify")
+    manager = Manager(f"\0{name}" if abstract else name)
+    station.environment["NOTIFY_SOCKET"] = f"@{name}" if abstract else name
+    station.configure(timeout=30)
+    station.decide()
+    began = time.monotonic()
+    station.start()
+    assert manager.hears() == "READY=1" and time.monotonic() - began < 4
+    lives: list[float] = []
+    while len(lives) < 4:
+        if manager.hears() == "WATCHDOG=1":
+            lives.append(time.monotonic())
+    assert lives[-1] - lives[0] < 5
+    station.end()
+    manager.socket.close()
+
+
+def test_systemd_hears_that_it_is_ready_though_there_is_nothing_to_watch(station: Station, tmp_path: Path) -> None:
+    manager = Manager(str(tmp_path / "notify"))
+    station.environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
+    station.start()
+    assert manager.hears() == "READY=1" and station.ends() == 0
+    manager.socket.close()
+
+
+def test_a_configuration_is_read_as_it_was_written(station: Station) -> None:
+    station.camera(start=False)
+    station.configure()
+    config = heartbeat.Config.read(str(station.config))
+    assert config.settings("object") == watch.Settings(INTERVAL, 0.5, 3, 1.0)
+    assert config.camera("object").service == "wildberryeye.service"
+    with pytest.raises(Error):
+        heartbeat.Config.read(str(station.directory))
