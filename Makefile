@@ -1,7 +1,7 @@
 # make demo    watch a day's experiment with two emulated cameras, from start to verified archives
 # make test    run the tests
 # make lint    run the linters
-# make bench   measure start and stop beside their floors
+# make bench   measure start and stop beside their floors; BENCH=heartbeat: what the heartbeat of forty cameras costs
 # make lab-up, make lab-down    emulated cameras and an orchestrator to try things on (LAB="--cameras 4 …")
 # make clean   remove what all of these made
 
@@ -11,7 +11,7 @@ SHELL := /bin/bash
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=tests $(VENV)/python
-OURS := plugins tests
+OURS := plugins roles tests
 LAB ?= --cameras 2 --orchestrator bookworm
 
 help:
@@ -32,12 +32,13 @@ lint: setup
 	$(VENV)/ruff format --check $(OURS)
 	$(VENV)/mypy -p ansible_collections.wildberryeye.orchestrator.plugins
 	$(VENV)/mypy tests
+	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run; fi
 
 bench: setup
-	@$(IN_TESTS) -m bench
+	@$(IN_TESTS) -m bench $(BENCH)
 
 lab-up: setup
 	@$(IN_TESTS) -m lab up $(LAB)

@@ -116,7 +116,7 @@ def test_a_login_never_asks_and_never_takes_another_machine_for_the_camera(known
     ):
         # ssh takes the first mention.
         assert next(each for each in said if each.startswith(f"{name}=")) == f"{name}={value}"
-    assert words[-2] == "--" and words[-1] == (known.get("ansible_host") or "object")
+    assert words[-2] == "--" and words[-1] == (known.get("ansible_host") or "object") and "None" not in words
 
 
 def test_ssh_itself_reads_the_command_as_it_is_meant(tmp_path: Path) -> None:

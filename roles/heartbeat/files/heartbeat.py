@@ -128,10 +128,8 @@ class Heartbeat:
         self._remedies: dict[str, subprocess.Popen[str]] = {}
         self._records_at = 0.0
         self._written_at = 0.0
-        self._unreadable: list[str] = []
+        self._complaints: set[str] = set()
         self._strangers: set[str] = set()
-        # Times are kept by a clock that never goes back, and written by the one on the wall.
-        self._boot = time.time() - time.monotonic()
         self._remembered = self._memories()
         names = sorted(config.cameras)
         self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
@@ -144,7 +142,7 @@ class Heartbeat:
             if now >= self._records_at:
                 self._read_records(now)
                 notify("READY=1")
-                if not self.watched and not self._remedies:
+                if not self.watched and not self._remedies and self._disk_is_there():
                     say("no experiment is being recorded: nothing to watch")
                     self._remember()
                     return 0
@@ -201,11 +199,13 @@ class Heartbeat:
     def _read_records(self, now: float) -> None:
         """Take in which cameras are to record."""
         self._records_at = now + self.config.interval / 4
+        if not self._disk_is_there():
+            # A disk that was pulled out says nothing of what is to record: what was to, still is.
+            self._complain(f"{self.layout.data_dir} is not there: plug the disk in, or correct wildberryeye_data_dir")
+            return
         records, unreadable = record.load_all(self.layout)
         for line in unreadable:
-            if line not in self._unreadable:
-                say(line)
-        self._unreadable = unreadable
+            self._complain(line)
         wanted: dict[str, Watched] = {}
         for found in records:
             for name, entry in found.cameras.items():
@@ -223,6 +223,15 @@ class Heartbeat:
         self.watched = wanted
         if news:
             self._remember()
+
+    def _disk_is_there(self) -> bool:
+        return os.path.isdir(self.layout.data_dir)
+
+    def _complain(self, line: str) -> None:
+        """Say something once."""
+        if line not in self._complaints:
+            self._complaints.add(line)
+            say(line)
 
     def _watched(self, name: str, found: record.Record, entry: record.CameraRecord, now: float) -> Watched:
         before = self.watched.get(name)
@@ -243,6 +252,8 @@ class Heartbeat:
 
     def _still_wanted(self, name: str, experiment: str) -> bool:
         """Tell whether the record still says, at this very moment, that the camera is to record."""
+        if not self._disk_is_there():
+            return True
         try:
             found = record.load(self.layout, experiment)
         except Error:
@@ -355,10 +366,18 @@ class Heartbeat:
 
     def _read(self, written: str) -> float:
         """Return a time that was written; one of before 1970 cannot be written again."""
-        return max(0.0, dt.datetime.fromisoformat(written).timestamp()) - self._boot
+        return max(0.0, dt.datetime.fromisoformat(written).timestamp()) - boot()
 
     def _iso(self, at: float) -> str:
-        return dt.datetime.fromtimestamp(at + self._boot).astimezone().isoformat(timespec="seconds")
+        return dt.datetime.fromtimestamp(at + boot()).astimezone().isoformat(timespec="seconds")
+
+
+def boot() -> float:
+    """Return what the clock on the wall is ahead of the one that never goes back, by which all is decided.
+
+    It is not the same all day: after a power cut the first one is set by the network, by hours or days.
+    """
+    return time.time() - time.monotonic()
 
 
 def say(line: str) -> None:
