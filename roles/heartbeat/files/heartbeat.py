@@ -129,7 +129,6 @@ class Heartbeat:
         self._records_at = 0.0
         self._written_at = 0.0
         self._complaints: set[str] = set()
-        self._strangers: set[str] = set()
         self._remembered = self._memories()
         names = sorted(config.cameras)
         self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
@@ -212,9 +211,8 @@ class Heartbeat:
                 if entry.state in (record.EXPECTED, record.RECORDING) and name not in wanted:
                     if name in self.config.cameras:
                         wanted[name] = self._watched(name, found, entry, now)
-                    elif name not in self._strangers:
-                        self._strangers.add(name)
-                        say(f"{name}: is to record {found.id}, and is not in the inventory: it is not watched")
+                    else:
+                        self._complain(f"{name}: not watched, though it is to record {found.id}: not in the inventory")
         for name in wanted.keys() - self.watched.keys():
             say(f"{name}: watched, for experiment {wanted[name].experiment}")
         for name in self.watched.keys() - wanted.keys():
@@ -321,6 +319,9 @@ class Heartbeat:
                 details.update(
                     {"from": self._iso(event.began), "to": self._iso(now), "seconds": round(now - event.began)}
                 )
+            if not self._disk_is_there():
+                # Its directories would be made anew, and look like a station that records nothing.
+                continue
             try:
                 events.append(self.layout.events(each.experiment), event.name, name, **details)
             except OSError as error:
