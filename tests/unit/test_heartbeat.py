@@ -26,7 +26,7 @@ from unit.support import EXPERIMENT, ROOT, image
 
 SCRIPT = ROOT / "roles" / "heartbeat" / "files" / "heartbeat.py"
 OPENED = "2026-05-22T07:00:00+02:00"
-INTERVAL = 0.6
+INTERVAL = 0.4
 ONE = """#!/bin/sh
 printf 'ActiveState=%s\\nActiveEnterTimestampMonotonic=1000000\\nInvocationID=a\\nUptime=9000.0\\nNow=1\\n' active
 """
@@ -143,7 +143,8 @@ class Station:
             camera.capture()
         self.start()
         for camera in self.cameras.values():
-            wait_for(lambda camera=camera: camera.detecting()[-1][0])  # type: ignore[misc]
+            # The second probe begins when what the first one found is known.
+            wait_for(lambda camera=camera: len(probes(camera)) >= 2)  # type: ignore[misc]
         return self
 
     def ends(self, within: float = 5) -> int:
@@ -272,7 +273,7 @@ def test_its_pictures_do_not_gather_on_the_card(station: Station) -> None:
 # --- it ends, and begins again -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", [None, record.CLOSING, record.HOME, record.GIVEN_UP])
+@pytest.mark.parametrize("state", [None, record.CLOSING])
 def test_with_nothing_to_record_it_ends_satisfied(station: Station, state: str | None) -> None:
     camera = station.camera()
     os.makedirs(station.layout.data_dir)
@@ -316,8 +317,7 @@ def test_a_camera_that_is_stopped_alone_is_let_go_and_the_other_is_watched_on(st
     assert len(probes(station.cameras["object"])) == counts[0] and station.runs()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_ends_when_it_is_asked_to_though_a_probe_hangs(station: Station, number: signal.Signals) -> None:
+def test_it_ends_when_it_is_asked_to_though_a_probe_hangs(station: Station) -> None:
     camera = station.camera()
     station.configure(timeout=60)
     camera.faults(wedged=True)
@@ -325,7 +325,7 @@ def test_it_ends_when_it_is_asked_to_though_a_probe_hangs(station: Station, numb
     station.start()
     wait_for(lambda: any(line["event"] == "begin" for line in camera.lines("requests")))
     began = time.monotonic()
-    assert station.end(number) == 0 and time.monotonic() - began < 3
+    assert station.end() == 0 and time.monotonic() - began < 3
     assert station.said().endswith("ended, as asked\n") and "Traceback" not in station.said()
 
 
@@ -540,7 +540,7 @@ def test_a_camera_that_left_the_inventory_is_told_once_and_the_others_are_watche
     for _ in range(3):
         beat._read_records(time.monotonic())
     assert list(beat.watched) == ["object"]
-    assert capsys.readouterr().out.count("gone: is to record") == 1
+    assert capsys.readouterr().out.count("not in the inventory") == 1
 
 
 def test_a_camera_of_two_open_experiments_is_watched_for_the_later_one(station: Station) -> None:

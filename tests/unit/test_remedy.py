@@ -220,7 +220,7 @@ def test_a_remedy_that_is_asked_to_end_does_so_within_seconds_and_leaves_nothing
 def test_a_restart_that_takes_too_long_is_ended_and_nothing_is_left_of_it(
     tmp_path: Path, nobody: socket.socket
 ) -> None:
-    patience = 4
+    patience = 2
     run = Run(tmp_path, nobody.getsockname()[1], ready_timeout=(patience - remedy._MARGIN) // 2)
     began = time.monotonic()
     out, _ = run.start().communicate(timeout=15)
