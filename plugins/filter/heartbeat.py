@@ -22,7 +22,7 @@ def heartbeat_cameras(
     Args:
         groups: the inventory's groups.
         hostvars: the inventory's variables, by host.
-        defaults: what holds where the inventory says nothing.
+        defaults: what holds where the inventory says nothing, from the role C(common) and from Ansible's configuration.
     """
     try:
         modes = inventory.modes(groups.get("cameras") or (), groups)
@@ -33,7 +33,7 @@ def heartbeat_cameras(
         known = hostvars[name]
         settings = {
             short: known.get(f"wildberryeye_{short}", defaults[f"wildberryeye_{short}"])
-            for short in ("api_port", "service", "ready_timeout")
+            for short in ("api_port", "service", "ready_timeout", "collection_timeout")
         }
         found[name] = {
             "mode": mode,
@@ -41,7 +41,8 @@ def heartbeat_cameras(
             "port": int(settings["api_port"]),
             "service": str(settings["service"]),
             "ready_timeout": int(settings["ready_timeout"]),
-            "ssh": ssh_command(name, known),
+            "collection_timeout": int(settings["collection_timeout"]),
+            "ssh": ssh_command(name, {**defaults, **known}),
         }
     return found
 

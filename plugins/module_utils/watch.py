@@ -159,6 +159,8 @@ class Watch:
         self._process = ""
         self._restarted = False
         """Whether a probe that failed afterwards has seen that the service was restarted."""
+        self._blind = 0
+        """How many logins in a row have failed while the port was fine."""
         self._unjudged = False
         """Whether somebody else was at work on the camera since its state was found."""
         self._valid_from = now
@@ -249,12 +251,15 @@ class Watch:
             self._forget()
             self._valid_from = now
             self._process = ""
+            if not helped:
+                # One probe judges it anew before the next attempt: it may be out of reach by now.
+                self._failures, self._unjudged = self.settings.failures, True
             if budget.rare(now) and not self._degraded:
                 self._degraded = True
                 events.append(Event("degraded", f"restarts do not help for long; tried every {RARELY / 60:.0f} min"))
             elif helped and not budget.rare(now):
                 self._degraded = False
-        self.next_probe = self._slot(now)
+        self.next_probe = min(now + self.settings.retry, self._slot(now))
         return events
 
     def memory(self, written: Callable[[float], Any]) -> dict[str, Any]:
@@ -302,6 +307,12 @@ class Watch:
         elif self.state not in (UNKNOWN, RECORDING, DOUBTFUL):
             on = "it recorded on meanwhile" if self.state == UNREACHABLE else "whether it recorded is not known"
             events.append(Event("back", f"answers again after {_span(now - self.last_good)}; {on}", self.last_good))
+        if finding.look is not None:
+            self._blind = 0 if finding.look.reached else self._blind + 1
+            if self._blind == 2:
+                events.append(
+                    Event("blind", f"records, but whether it goes on nobody sees; by SSH: {finding.look.text}")
+                )
         # After a restart that was seen, another process than before is no news.
         self._process = process or ("" if finding.restarted else self._process)
         # It works: what failed before is over, however it came to an end. The hour's count stays.

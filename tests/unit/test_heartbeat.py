@@ -117,6 +117,7 @@ class Station:
     def decide(self, state: str = record.RECORDING, experiment: str = EXPERIMENT, **states: str) -> None:
         """Have a record say what is to become of the cameras."""
         cameras = {name: CameraRecord("object", states.get(name, state), OPENED) for name in {**self.cameras, **states}}
+        os.makedirs(self.layout.locks(), exist_ok=True)
         record.save(self.layout, Record(experiment, OPENED, "2026-05-23T01:00:00+02:00", None, cameras))
 
     def start(self) -> Station:
@@ -214,11 +215,11 @@ def test_a_camera_that_was_killed_detects_again_and_the_gap_is_told(station: Sta
     camera.end()
     camera.start()
     wait_for(lambda: camera.detecting()[-1] == (True, "start"), 2 * INTERVAL)
-    (gap,) = wait_for(station.told)
-    assert gap["event"] == "gap"
+    # On a machine that is slow to start it, the camera may have counted as down meanwhile.
+    (gap,) = wait_for(lambda: [each for each in station.told() if each["event"] == "gap"])
     assert 0 <= gap["seconds"] < 2 * INTERVAL + 1 and gap["from"] <= gap["to"] and "records again" in gap["text"]
     assert abs(time.mktime(time.strptime(gap["to"][:19], "%Y-%m-%dT%H:%M:%S")) - killed) < 3 * INTERVAL + 1
-    assert station.tries() == [] and camera.stored("object")
+    assert camera.stored("object")
 
 
 def test_a_camera_that_does_not_come_back_is_restarted_and_how_that_ended_is_told(station: Station) -> None:
@@ -227,7 +228,7 @@ def test_a_camera_that_does_not_come_back_is_restarted_and_how_that_ended_is_tol
     camera.end()
     told = wait_for(lambda: station.told() if "restart failed" in station.names() else None)
     assert station.names()[:3] == ["down", "restarting", "restart failed"] and told[2]["text"] == "no such playbook"
-    assert station.tries()[0][1:] == ["began", "restart", str(station.config), "object"]
+    assert station.tries()[0][1:] == ["began", "restart", str(station.config), "object", EXPERIMENT]
     wait_for(lambda: station.thinks()["restarts"] == 1)
     assert station.runs()
 
@@ -276,7 +277,7 @@ def test_its_pictures_do_not_gather_on_the_card(station: Station) -> None:
 @pytest.mark.parametrize("state", [None, record.CLOSING])
 def test_with_nothing_to_record_it_ends_satisfied(station: Station, state: str | None) -> None:
     camera = station.camera()
-    os.makedirs(station.layout.data_dir)
+    os.makedirs(station.layout.locks())
     if state:
         station.decide(state)
     station.start()
@@ -293,7 +294,7 @@ def test_a_disk_that_is_mounted_late_or_was_pulled_out_costs_no_watch(station: S
     os.rename(station.layout.data_dir, f"{station.layout.data_dir} elsewhere")
     count = len(probes(camera))
     wait_for(lambda: len(probes(camera)) > count + 2)
-    assert station.runs() and station.said().count("plug the disk in") == 1
+    assert station.runs() and station.said().count("plug the disk in") == 2
 
 
 def test_it_ends_when_the_experiment_does_and_starts_no_camera_after_that(station: Station) -> None:
@@ -351,10 +352,10 @@ def test_a_remedy_that_will_not_end_is_killed_before_systemd_loses_its_patience(
     for name in ("a", "b"):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None and process.stdout.readline()
-        beat._remedies[name] = process
+        beat._remedies[name] = heartbeat.Remedy(watch.RESTART, process)
     began = time.monotonic()
     beat._end_remedies()
-    assert [process.wait(2) for process in beat._remedies.values()] == [-9, -9] and time.monotonic() - began < 2
+    assert [each.process.wait(2) for each in beat._remedies.values()] == [-9, -9] and time.monotonic() - began < 2
 
 
 def test_a_heartbeat_that_was_killed_deletes_its_picture_when_it_is_back_and_restarts_no_sooner(
@@ -562,8 +563,9 @@ def test_whether_a_camera_is_to_record_is_read_from_the_disk_at_that_moment(stat
     for state in (record.CLOSING, record.EXPECTED, record.HOME):
         station.decide(state)
         assert not beat._still_wanted("object", EXPERIMENT)
+    # What cannot be read does not end it.
     Path(station.layout.record(EXPERIMENT)).write_text("{")
-    assert not beat._still_wanted("object", EXPERIMENT)
+    assert beat._still_wanted("object", EXPERIMENT)
 
 
 # --- others at work, and many cameras ------------------------------------------------------------
@@ -628,6 +630,22 @@ def test_two_cameras_are_mended_at_a_time_and_the_others_are_probed_as_ever(stat
     began = wait_for(lambda: [found for found in [[at for at in probes(camera) if at > first]] if len(found) >= 3])[0]
     off = [abs((at - began[0] + interval / 2) % interval - interval / 2) for at in began]
     assert max(off) < 0.3 * interval, off
+
+
+def test_collections_that_take_hours_keep_no_camera_from_being_probed_or_restarted(station: Station) -> None:
+    full = [station.camera(f"full{number}") for number in range(2)]
+    for camera in full:
+        camera.faults(capture="no_file")
+    station.camera("down", start=False)
+    station.configure()
+    station.remedy("time.sleep(60 if sys.argv[1] == 'collect' else 0); sys.exit(1)")
+    station.decide()
+    station.start()
+    wait_for(lambda: sum(each[2] == "collect" for each in station.tries()) == 2)
+    count = [len(probes(camera)) for camera in full]
+    wait_for(lambda: any(each[2] == "restart" for each in station.tries()))
+    wait_for(lambda: all(len(probes(camera)) > before + 2 for camera, before in zip(full, count, strict=True)))
+    assert station.end() == 0
 
 
 def test_cameras_are_probed_in_turn_and_not_all_at_once(station: Station) -> None:
@@ -776,7 +794,7 @@ def test_systemd_hears_at_once_that_it_is_ready_and_then_that_it_lives(
 def test_systemd_hears_that_it_is_ready_though_there_is_nothing_to_watch(station: Station, tmp_path: Path) -> None:
     manager = Manager(str(tmp_path / "notify"))
     station.environment["NOTIFY_SOCKET"] = str(tmp_path / "notify")
-    os.makedirs(station.layout.data_dir)
+    os.makedirs(station.layout.locks())
     station.start()
     assert manager.hears() == "READY=1" and station.ends() == 0
     manager.socket.close()

@@ -40,6 +40,7 @@ def test_all_cameras_of_the_inventory_are_told_with_the_defaults_that_hold() -> 
         "port": 5000,
         "service": "wildberryeye.service",
         "ready_timeout": 300,
+        "collection_timeout": 10800,
     }
 
 

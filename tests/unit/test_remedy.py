@@ -152,6 +152,7 @@ class Run:
                         "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
                         "HOME": str(directory),
                     },
+                    "ssh_args": "",
                     "cameras": {"object": {"ready_timeout": ready_timeout}},
                 }
             )
@@ -166,7 +167,7 @@ class Run:
             name: value,
         }
         return subprocess.Popen(
-            [sys.executable, str(SCRIPT), "restart", str(self.config), "object"],
+            [sys.executable, str(SCRIPT), "restart", str(self.config), "object", "2026-05-22"],
             env={**os.environ, **mine},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

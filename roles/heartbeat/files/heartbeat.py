@@ -102,6 +102,13 @@ class Probed(NamedTuple):
     finding: watch.Finding
 
 
+class Remedy(NamedTuple):
+    """A remedy is under way."""
+
+    kind: str
+    process: subprocess.Popen[str]
+
+
 class Remedied(NamedTuple):
     """A remedy has ended."""
 
@@ -125,10 +132,10 @@ class Heartbeat:
         self.ended = threading.Event()
         self._done: queue.SimpleQueue[Probed | Remedied] = queue.SimpleQueue()
         self._probing: set[str] = set()
-        self._remedies: dict[str, subprocess.Popen[str]] = {}
+        self._remedies: dict[str, Remedy] = {}
         self._records_at = 0.0
         self._written_at = 0.0
-        self._complaints: set[str] = set()
+        self._complaints: list[str] = []
         self._remembered = self._memories()
         names = sorted(config.cameras)
         self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
@@ -160,19 +167,24 @@ class Heartbeat:
 
     def _turn(self, each: Watched, now: float) -> None:
         name = each.camera.name
-        if name not in self._probing and name not in self._remedies and now >= each.watch.next_probe:
+        if name not in self._busy() and now >= each.watch.next_probe:
             holder = lock.owner(self.layout.locks(), f"camera-{name}")
             if holder is not None:
                 each.watch.left_alone(now)
             else:
                 self._begin_probe(each, now)
         remedy = each.watch.wanted(now)
-        if remedy and len(self._remedies) < REMEDIES_AT_ONCE:
+        # A collection may take hours: it keeps no camera from being restarted.
+        if remedy and sum(other.kind == remedy for other in self._remedies.values()) < REMEDIES_AT_ONCE:
             self._begin_remedy(each, remedy, now)
+
+    def _busy(self) -> set[str]:
+        """Return the cameras that are not to be probed: their probe, or their restart, is under way."""
+        return self._probing | {name for name, each in self._remedies.items() if each.kind == watch.RESTART}
 
     def _wait(self, now: float) -> None:
         """Wait until something has ended or is due, a second at most; take in what has ended."""
-        busy = self._probing | self._remedies.keys()
+        busy = self._busy()
         due = [each.watch.next_probe for name, each in self.watched.items() if name not in busy]
         timeout = min([1.0, self._records_at - now, *(at - now for at in due)])
         try:
@@ -200,19 +212,22 @@ class Heartbeat:
         self._records_at = now + self.config.interval / 4
         if not self._disk_is_there():
             # A disk that was pulled out says nothing of what is to record: what was to, still is.
-            self._complain(f"{self.layout.data_dir} is not there: plug the disk in, or correct wildberryeye_data_dir")
+            self._complain([f"{self.layout.data_dir} is not there: plug the disk in, or correct wildberryeye_data_dir"])
             return
-        records, unreadable = record.load_all(self.layout)
-        for line in unreadable:
-            self._complain(line)
-        wanted: dict[str, Watched] = {}
+        records, complaints = record.load_all(self.layout)
+        readable = {found.id for found in records}
+        # Nor does a record that cannot be read.
+        wanted = {name: each for name, each in self.watched.items() if complaints and each.experiment not in readable}
         for found in records:
             for name, entry in found.cameras.items():
                 if entry.state in (record.EXPECTED, record.RECORDING) and name not in wanted:
                     if name in self.config.cameras:
                         wanted[name] = self._watched(name, found, entry, now)
                     else:
-                        self._complain(f"{name}: not watched, though it is to record {found.id}: not in the inventory")
+                        complaints.append(
+                            f"{name}: not watched, though it is to record {found.id}: not in the inventory"
+                        )
+        self._complain(complaints)
         for name in wanted.keys() - self.watched.keys():
             say(f"{name}: watched, for experiment {wanted[name].experiment}")
         for name in self.watched.keys() - wanted.keys():
@@ -223,13 +238,15 @@ class Heartbeat:
             self._remember()
 
     def _disk_is_there(self) -> bool:
-        return os.path.isdir(self.layout.data_dir)
+        # Every start leaves this directory; the place where a disk is to be mounted may be there without the disk.
+        return os.path.isdir(self.layout.locks())
 
-    def _complain(self, line: str) -> None:
-        """Say something once."""
-        if line not in self._complaints:
-            self._complaints.add(line)
-            say(line)
+    def _complain(self, lines: list[str]) -> None:
+        """Say what is wrong, as long as it is wrong once."""
+        for line in lines:
+            if line not in self._complaints:
+                say(line)
+        self._complaints = lines
 
     def _watched(self, name: str, found: record.Record, entry: record.CameraRecord, now: float) -> Watched:
         before = self.watched.get(name)
@@ -255,7 +272,7 @@ class Heartbeat:
         try:
             found = record.load(self.layout, experiment)
         except Error:
-            return False
+            return True
         return found is not None and name in found.cameras and found.cameras[name].state == record.RECORDING
 
     # -- probes and remedies -------------------------------------------------------------------------
@@ -284,11 +301,11 @@ class Heartbeat:
         if name in self._remedies or lock.owner(self.layout.locks(), f"camera-{name}") is not None:
             return
         self._tell(each, each.watch.remedy_began(now, remedy), now)
-        command = [sys.executable, REMEDY, PLAYBOOKS[remedy], self.config.path, name]
+        command = [sys.executable, REMEDY, PLAYBOOKS[remedy], self.config.path, name, each.experiment]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
         )
-        self._remedies[name] = process
+        self._remedies[name] = Remedy(remedy, process)
 
         def work() -> None:
             out, _ = process.communicate()
@@ -299,14 +316,14 @@ class Heartbeat:
         threading.Thread(target=work, name=f"remedy {name}", daemon=True).start()
 
     def _end_remedies(self) -> None:
-        for process in self._remedies.values():
-            process.terminate()
+        for each in self._remedies.values():
+            each.process.terminate()
         deadline = time.monotonic() + ENDING
-        for process in self._remedies.values():
+        for each in self._remedies.values():
             try:
-                process.wait(max(0.1, deadline - time.monotonic()))
+                each.process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                process.kill()
+                each.process.kill()
 
     # -- what is told and remembered -----------------------------------------------------------------
 
@@ -411,6 +428,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.flush()
     # A probe that still waits for an answer holds up nothing.
     os._exit(main())

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import signal
 import sys
@@ -22,9 +21,9 @@ import ansible_runner
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import one_line
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure import explain, in_one_line
 
-SSH_ARGS = "-o ControlMaster=no -o ControlPath=none -o ServerAliveInterval=15 -o ServerAliveCountMax=4"
+SSH_ARGS = "-o ControlMaster=no -o ControlPath=none"
 _MARGIN = 120
-"""Seconds beyond the ready timeouts that a restart may take."""
+"""Seconds beyond its own time limits that a playbook may take."""
 _GRACE = 2.0
 """Seconds that a playbook has to end in before it is killed."""
 
@@ -61,10 +60,11 @@ class Remedy:
         elif event.get("event") == "runner_on_ok" and action in ("recording", "image_receipt"):
             self.said = one_line(str(result.get("msg") or ""))
 
-    def run(self, playbook: str, config: dict[str, Any], camera: str) -> int:
-        """Run `playbook` for `camera`; return its exit status."""
-        patience = 2 * int(config["cameras"][camera]["ready_timeout"]) + _MARGIN if playbook == "restart" else math.inf
-        deadline = time.monotonic() + patience
+    def run(self, playbook: str, config: dict[str, Any], camera: str, experiment: str) -> int:
+        """Run `playbook` for `camera`, which is to record `experiment`; return its exit status."""
+        known = config["cameras"][camera]
+        patience = int(known["collection_timeout"]) if playbook == "collect" else 2 * int(known["ready_timeout"])
+        deadline = time.monotonic() + patience + _MARGIN
         with tempfile.TemporaryDirectory(prefix="wildberryeye-", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
             outcome = ansible_runner.run(
                 private_data_dir=directory,
@@ -72,12 +72,13 @@ class Remedy:
                 playbook=f"wildberryeye.orchestrator.{playbook}",
                 inventory=config["inventory"],
                 limit=camera,
-                extravars={"wildberryeye_data_dir": config["data_dir"]},
+                # The inventory may name another experiment: the next one, or one that is closed.
+                extravars={"wildberryeye_data_dir": config["data_dir"], "wildberryeye_experiment": experiment},
                 envvars={
                     **config["environment"],
                     "ANSIBLE_HOST_KEY_CHECKING": "True",
                     # No connection outlives the run, and none is shared with a run by hand, which would lose it.
-                    "ANSIBLE_SSH_ARGS": SSH_ARGS,
+                    "ANSIBLE_SSH_ARGS": f"{SSH_ARGS} {config['ssh_args']}",
                 },
                 settings={"pexpect_timeout": 1},
                 # Without one, ansible-runner takes the signals for itself.
@@ -114,14 +115,14 @@ def _children() -> list[int]:
 
 
 def main() -> int:
-    """Run the playbook that the arguments name: playbook, configuration, camera."""
-    playbook, path, camera = sys.argv[1:]
+    """Run the playbook that the arguments name: playbook, configuration, camera, experiment."""
+    playbook, path, camera, experiment = sys.argv[1:]
     with open(path, encoding="utf-8") as file:
         config = json.load(file)
     remedy = Remedy()
     signal.signal(signal.SIGTERM, remedy.end)
     signal.signal(signal.SIGINT, remedy.end)
-    status = remedy.run(playbook, config, camera)
+    status = remedy.run(playbook, config, camera, experiment)
     print(remedy.said, flush=True)
     return status
 
