@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from e2e.station import Station
+from e2e.station import INVENTORY, Station
 from e2e.test_heartbeat import (
     HEARTBEAT,
     INTERVAL,
@@ -71,6 +71,29 @@ def test_a_day_that_nobody_attends(station: Station) -> None:
     wait_until(lambda: heartbeat_pid(station) == 0, "and ended by itself", 20)
     assert "Result=success" in station.orchestrator.exec(*shown, user="decim").stdout
     assert len(station.experiments()) == 1
+
+
+def test_the_five_commands_of_the_readme_do_what_it_says(station: Station) -> None:
+    timers = Timers(station)
+    timers.hours(-60, 60)
+    station.play("setup")
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    block = readme[readme.index("## Daily use") :].split("```")[1]
+    commands = [line.partition("#")[0].strip() for line in block.splitlines()[1:] if line]
+    assert len(commands) == 5
+    said = {}
+    for command in commands:
+        done = station.orchestrator.ansible("sh", "-c", command, env={"ANSIBLE_INVENTORY": INVENTORY, "PAGER": "cat"})
+        assert done.returncode == 0, (command, done.stdout, done.stderr)
+        said[command] = done.stdout
+        if "start.yml" in command:
+            station.wait_for_images()
+    timers_listed, status, journal, start, stop = said.values()
+    assert f"{START}.timer" in timers_listed and f"{STOP}.timer" in timers_listed
+    assert "no experiment" in status and "object" in status
+    assert "WildBerryEye heartbeat" in journal
+    assert "recording" in start and "home" in stop
+    station.assert_all_home()
 
 
 def test_r11_a_slow_link_and_a_slow_camera_are_not_restarted(tmp_path: Path) -> None:
