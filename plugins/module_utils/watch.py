@@ -162,7 +162,7 @@ class Watch:
         self._blind = 0
         """How many logins in a row have failed while the port was fine."""
         self._unjudged = False
-        """Whether somebody else was at work on the camera since its state was found."""
+        """Whether its state must be found anew before anything is tried: somebody was at work on it since."""
         self._valid_from = now
         self._degraded = False
 
