@@ -77,6 +77,9 @@ def test_the_five_commands_of_the_readme_do_what_it_says(station: Station) -> No
     timers = Timers(station)
     timers.hours(-60, 60)
     station.play("setup")
+    verify = "systemd-analyze --user verify ~/.config/systemd/user/wildberryeye_*"
+    verified = station.orchestrator.exec("sh", "-c", verify, user="decim")
+    assert verified.stdout + verified.stderr == ""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
     block = readme[readme.index("## Daily use") :].split("```")[1]
     commands = [line.partition("#")[0].strip() for line in block.splitlines()[1:] if line]
