@@ -270,7 +270,9 @@ def test_a_lab_on_the_command_line_stays_until_down_but_not_when_terminated(tmp_
     assert traces(name) == ""
 
     for number in (signal.SIGTERM, signal.SIGINT):
-        with subprocess.Popen(up, env=environment, stderr=subprocess.DEVNULL) as process:
+        # Who runs the tests in the background has SIGINT ignored, and so have the tests' children.
+        listening = ["env", "--default-signal=INT", *up]
+        with subprocess.Popen(listening, env=environment, stderr=subprocess.DEVNULL) as process:
             wait_until(lambda: name in labs(), "the lab to begin", 30)
             process.send_signal(number)
             assert process.wait(60) == 128 + number
