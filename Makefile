@@ -1,5 +1,7 @@
 # make demo    watch a day's experiment with two emulated cameras, from start to verified archives
 # make test    run the tests
+# make faults  run every row of what must be survived, the slow ones too, and print the table of them
+# make mutations   break the product on purpose, one promise at a time, and see the rows that guard it turn red
 # make lint    run the linters
 # make bench   measure start and stop beside their floors; BENCH=heartbeat: what the heartbeat of forty cameras costs
 # make lab-up, make lab-down    emulated cameras and an orchestrator to try things on (LAB="--cameras 4 …")
@@ -7,7 +9,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench lab-up lab-down clean
+.PHONY: help setup demo test faults mutations lint bench lab-up lab-down clean
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=tests $(VENV)/python
@@ -25,7 +27,14 @@ demo: setup
 
 # Two at a time, each with a lab of its own: the kernel's 128 inotify instances last for twenty hosts.
 test: setup
-	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered $(PYTEST_ARGS)
+	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered -m "not slow" \
+		$(PYTEST_ARGS)
+
+faults: setup
+	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal tests/faults tests/e2e tests/unit/test_watch.py -m row $(PYTEST_ARGS)
+
+mutations: setup
+	@$(IN_TESTS) -m faults.mutations $(MUTATIONS)
 
 lint: setup
 	$(VENV)/ruff check $(OURS)

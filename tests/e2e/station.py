@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -26,6 +27,10 @@ rm -rf ~/.config/systemd/user/wildberryeye_* ~/.config/systemd/user/*.wants/wild
 systemctl --user daemon-reload
 """
 INVENTORY = "/home/decim/station/inventory/hosts.yml"
+WAITING = re.compile(
+    # The label, and what is set aside: experiments, their batches, what lies beside a batch and in it.
+    r"\.wildberryeye/(recording(\.tmp)?|[^/]+/(\d{8}T\d{6}Z-[0-9a-f]{8}(/|/[^/]+\.jpg|\.(zip|manifest)(\.tmp)?))?)?"
+)
 IMAGE = re.compile(r"(?:object|motion|manual)_\d{8}-\d{6}-\d{6}_[^/]*\.jpg")
 
 
@@ -56,6 +61,8 @@ class Station:
         self.orchestrator: Orchestrator = lab.orchestrator
         self.cameras = lab.cameras
         self.data = lab.home_data / "analysis" / "data"
+        self.planted: set[str] = set()
+        """Paths below image directories that a test has put there."""
 
     def fresh(self) -> None:
         """Make everything as it was before the first experiment."""
@@ -65,7 +72,16 @@ class Station:
             list(pool.map(lambda camera: camera.reset(), self.cameras.values()))
         for path in self.lab.home_data.iterdir():
             shutil.rmtree(path)
-        self.orchestrator.write_inventory({"wildberryeye_ready_timeout": 20})
+        self.variables()
+
+    def variables(self, **variables: object) -> None:
+        """Set variables of all cameras, as a user does in the inventory."""
+        self.orchestrator.write_inventory({"wildberryeye_ready_timeout": 20, **variables})
+
+    def begin_day(self, *names: str) -> None:
+        """Record some images with all cameras, or with those named, in an experiment `day`."""
+        self.play("start", "-e", "wildberryeye_experiment=day")
+        self.wait_for_images(*names)
 
     def play(self, name: str, *arguments: str, status: int = 0, env: dict[str, str] | None = None) -> Run:
         """Run a playbook to its end; it must end with `status`, and without a word that alarms for nothing."""
@@ -174,6 +190,14 @@ class Station:
             lost = [image for image, sha256 in truth.items() if sha256 not in held.get(image, set())]
             assert not lost, f"{name} lost {lost[:3]} and {len(lost)} in all"
 
+    def assert_only_ours_on_the_cards(self) -> None:
+        """The cameras' directories hold their own images, what waits to go home, and what tests have put there."""
+        for name, camera in self.cameras.items():
+            begun = {str(line["name"]) for line in camera.written() if line["event"] == "begin"}
+            left = [path for path in camera.listing() if path not in begun and not WAITING.fullmatch(path)]
+            strange = [path for path in left if path not in self.planted]
+            assert not strange, f"{name}: {strange[:3]} and {len(strange)} in all"
+
     def parts(self, camera: str) -> list[dict[str, str]]:
         """Return the images of archives that are not merged yet."""
         return [contents(path) for path in self.data.glob(f"*/{camera}/parts/*.zip")]
@@ -203,6 +227,11 @@ class Station:
             found.update({f"{name}:{image}": sha256 for image, sha256 in self.on_card(name).items()})
             found.update({f"{name}/{path}": "" for path in self.cameras[name].listing()})
         return found
+
+
+def today() -> str:
+    """Return the id of an experiment that begins now: the lab's hosts are in UTC."""
+    return dt.datetime.now(dt.UTC).date().isoformat()
 
 
 def contents(path: Path) -> dict[str, str]:

@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from pathlib import Path
 
 import pytest
 
-from e2e.station import Station
+from e2e.station import Station, today
 from lab import CameraSpec, Lab, wait_until
-
-
-def today() -> str:
-    return dt.datetime.now(dt.UTC).date().isoformat()
 
 
 @pytest.mark.parametrize("method", ["zip", "files"])
@@ -54,20 +49,6 @@ def test_a_minute_on_each_orchestrator_with_cameras_of_both_releases(release: st
         before = station.footprint()
         station.play("stop")
         assert station.footprint() == before
-
-
-def test_stopping_again_and_again_changes_nothing(station: Station) -> None:
-    station.play("start")
-    station.wait_for_images()
-    station.play("stop")
-    before = station.footprint()
-    processes = [str(camera.detecting()[-1]) for camera in station.cameras.values()]
-    for _ in range(2):
-        run = station.play("stop")
-        assert "idle" in run.row("object")
-    assert station.footprint() == before
-    assert [str(camera.detecting()[-1]) for camera in station.cameras.values()] == processes
-    assert station.experiments() == [today()]
 
 
 def test_starting_twice_resumes_and_touches_neither_images_nor_service(station: Station) -> None:
@@ -132,37 +113,6 @@ def test_a_second_experiment_of_a_day_gets_a_name_of_its_own(station: Station) -
         station.play("stop")
     station.assert_all_home()
     assert station.experiments() == [today(), f"{today()}_2"]
-
-
-def test_parts_of_the_day_and_the_tail_at_night_become_one_archive(station: Station) -> None:
-    station.play("start")
-    for method in ("zip", "files", "zip"):
-        station.wait_for_images()
-        before = [camera.detecting()[-1] for camera in station.cameras.values()]
-        station.play("collect", "-e", f"wildberryeye_collection_method={method}")
-        assert [camera.detecting()[-1] for camera in station.cameras.values()] == before
-        # The newest is left: without it the camera's page answers 500.
-        assert all(station.on_card(name) for name in station.cameras)
-        assert not any(station.archives(name) for name in station.cameras)
-    assert all(len(station.parts(name)) == 3 for name in station.cameras)
-    station.play("stop")
-    station.assert_all_home()
-    for name in station.cameras:
-        assert list(station.archives(name)) == [f"{name}_{today()}.zip"]
-        assert not (station.data / today() / name / "parts").exists()
-
-
-def test_an_empty_day_has_a_receipt_and_no_archive(station: Station) -> None:
-    station.play("start")
-    for camera in station.cameras.values():
-        camera.stop_service()
-        camera.exec("sh", "-c", 'rm "$1"/*.jpg', "sh", camera.image_dir)
-    run = station.play("stop")
-    assert "home" in run.row("object")
-    assert not any(station.archives(name) for name in station.cameras)
-    for name in station.cameras:
-        assert (station.data / today() / name / "receipts" / "empty.json").is_file()
-    assert station.record(today())["state"] == "closed"
 
 
 def test_images_that_nothing_claims_come_home_as_unclaimed(station: Station) -> None:

@@ -114,7 +114,7 @@ def test_a_start_ends_a_stop_that_waits_for_its_next_try(timers: Timers, station
 
 
 @pytest.mark.parametrize("order", [(START, STOP), (STOP, START)], ids=["start first", "stop first"])
-def test_an_outage_over_night_ends_with_yesterdays_images_home_and_today_recording(
+def test_r19_an_outage_over_night_ends_with_yesterdays_images_home_and_today_recording(
     timers: Timers, station: Station, order: tuple[str, str]
 ) -> None:
     timers.host.write_inventory({"wildberryeye_ready_timeout": 20})
@@ -143,7 +143,7 @@ def test_an_outage_over_night_ends_with_yesterdays_images_home_and_today_recordi
 @pytest.mark.parametrize(
     ("order", "left"), [((START, STOP), "one camera not home"), ((STOP, START), "still recording")]
 )
-def test_after_an_outage_by_day_nothing_is_begun_at_night_and_all_comes_home(
+def test_r19_after_an_outage_by_day_nothing_is_begun_at_night_and_all_comes_home(
     timers: Timers, station: Station, order: tuple[str, str], left: str
 ) -> None:
     timers.host.write_inventory({"wildberryeye_ready_timeout": 20})

@@ -21,7 +21,7 @@ from e2e.timers import START, STOP, Timers
 from lab import CameraSpec, Lab, wait_until
 
 
-def test_a_day_that_nobody_attends(station: Station) -> None:
+def test_r15_a_day_that_nobody_attends(station: Station) -> None:
     timers = Timers(station)
     timers.hours(-60, 60, **HEARTBEAT)
     station.play("setup")

@@ -316,7 +316,7 @@ def test_lengths_are_told_as_people_say_them(seconds: float, said: str) -> None:
 # --- remedies ------------------------------------------------------------------------------------
 
 
-def test_restarts_that_fail_back_off_and_then_come_every_half_hour_and_degraded_is_told_once() -> None:
+def test_r8_restarts_that_fail_back_off_and_then_come_every_half_hour_and_degraded_is_told_once() -> None:
     camera = down()
     began = []
     for _ in range(10):
@@ -358,7 +358,7 @@ def test_logins_that_fail_while_the_port_is_fine_are_told_once() -> None:
 
 
 @pytest.mark.parametrize("helped", [False, True])
-def test_a_camera_that_never_stays_up_is_restarted_five_times_in_an_hour_at_most_and_never_given_up(
+def test_r8_a_camera_that_never_stays_up_is_restarted_five_times_in_an_hour_at_most_and_never_given_up(
     helped: bool,
 ) -> None:
     camera = down()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One station for all tests of a run; each test finds it as it was before the first experiment."""
+"""One station for all tests of a run, and the table of faults at its end."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from types import FrameType
 import pytest
 
 from e2e.station import Station
+from faults.table import pytest_collection_modifyitems, pytest_runtest_makereport, pytest_terminal_summary
 from lab import CameraSpec, Lab
+
+# pytest looks for its hooks here.
+__all__ = ["pytest_collection_modifyitems", "pytest_runtest_makereport", "pytest_terminal_summary"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -38,7 +42,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 @pytest.fixture
 def station(lab: Lab) -> Station:
-    """The station, fresh."""
+    """The station, as it was before the first experiment."""
     found = Station(lab)
     found.fresh()
     return found
