@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, experiment, lock, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, clock, experiment, lock, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import (
     CameraClient,
     CameraError,
@@ -36,8 +37,10 @@ class ActionModule(CameraSideAction):
                 "no experiment is being recorded with it",
                 "Run playbooks/start.yml to begin one",
             )
+        client = CameraClient(given["host"], given["port"])
         if self._task.check_mode:
-            return {"reached": True, **self.on_camera(arguments, task_vars)}
+            result = self._there(client, arguments, task_vars)
+            return {"reached": True, **result, "clock_offset": client.clock_offset}
         locks = Layout(given["data_dir"]).locks()
         name = f"camera-{task_vars['inventory_hostname']}"
         # This process does the whole step: when it is gone, the step is over and the lock void.
@@ -46,14 +49,15 @@ class ActionModule(CameraSideAction):
         lock.take(locks, name, owner, wait=2 * given["ready_timeout"] + _LOCK_MARGIN)
         try:
             self._still_wanted(Layout(given["data_dir"]), str(task_vars["inventory_hostname"]), given)
-            client = CameraClient(given["host"], given["port"])
             step = self._idle if given["state"] == "idle" else self._record
             result = step(client, arguments, task_vars)
+            camera = str(task_vars["inventory_hostname"])
             if given["state"] != "idle":
-                result["msg"] += self._note(Layout(given["data_dir"]), str(task_vars["inventory_hostname"]), given)
+                result["msg"] += self._note(Layout(given["data_dir"]), camera, given)
+            result["msg"] += self._note_clock(Layout(given["data_dir"]), camera, given, result, client.offset.estimate)
         finally:
             lock.release(locks, name, owner)
-        return {"reached": True, **result, "clock_offset": client.clock_offset}
+        return {"reached": True, **result}
 
     @staticmethod
     def _still_wanted(layout: Layout, camera: str, given: dict[str, Any]) -> None:
@@ -85,7 +89,7 @@ class ActionModule(CameraSideAction):
         return ""
 
     def _record(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        result = self.on_camera(arguments, task_vars)
+        result = self._there(client, arguments, task_vars)
         timeout = float(arguments["ready_timeout"])
         if result.get("service_age") is not None:
             try:
@@ -95,7 +99,7 @@ class ActionModule(CameraSideAction):
             except CameraError as error:
                 if error.kind == "storage":
                     raise
-            result = self.on_camera({**arguments, "state": "restarted"}, task_vars)
+            result = self._there(client, {**arguments, "state": "restarted"}, task_vars)
         client.detect(arguments["mode"], timeout)
         return {**result, "msg": f"recording; {result['msg']}"}
 
@@ -106,5 +110,48 @@ class ActionModule(CameraSideAction):
         except CameraError:
             # Its service is stopped instead: nothing detects without it.
             stopped = False
-        result = self.on_camera({**arguments, "detection_stopped": stopped}, task_vars)
+        result = self._there(client, {**arguments, "detection_stopped": stopped}, task_vars)
         return {**result, "msg": f"idle; {result['msg']}"}
+
+    def _there(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Do the part on the camera; it sets the camera's clock if it is told the time."""
+        note = {}
+        if arguments["set_clock"] and arguments["state"] != "idle":
+            try:
+                behind = book.behind(Layout(arguments["data_dir"]))
+            except OSError as error:
+                behind = str(from_os_error("look for the newest event", error))
+            if behind:
+                # It would spoil a good clock: it may have woken up in 1970 itself.
+                note = {"clock_note": f"not set: {behind}"}
+            else:
+                arguments = {**arguments, "clock": time.time()}
+        result = {**note, **self.on_camera(arguments, task_vars)}
+        now = result.pop("now", None)
+        # The service names the images: where it says itself what time it has, a login adds nothing.
+        if now is not None and client.offset.estimate is None:
+            client.offset.logged_in(now, time.time())
+        return result
+
+    @staticmethod
+    def _note_clock(
+        layout: Layout, camera: str, given: dict[str, Any], result: dict[str, Any], found: clock.Estimate | None
+    ) -> str:
+        """Note how far the camera's clock is ahead; return what to add to the message if that failed."""
+        if found is None:
+            return ""
+        result.update(clock_offset=found.offset, clock_uncertainty=found.uncertainty)
+        if abs(found.offset) < clock.SET_FROM:
+            # Nobody needs to know why a clock that is right enough was not set.
+            result.pop("clock_note", None)
+        purpose, stepped = given["purpose"], float(result.get("clock_stepped") or 0.0)
+        if given["state"] == "idle":
+            wrong = [book.note_clock(layout, camera, book.open_id(layout, camera, record.CLOSING), found, purpose)]
+        else:
+            wrong = [book.note_clock(layout, camera, given["experiment"], found, purpose, stepped)]
+            before = str(result.get("set_aside_for") or "")
+            if result.get("set_aside") and before != given["experiment"]:
+                # The images that lay there bear the times of the clock as it was.
+                then = found._replace(offset=round(found.offset - stepped, 2))
+                wrong.append(book.note_clock(layout, camera, before, then, purpose))
+        return "".join(f"; {line}" for line in wrong if line)

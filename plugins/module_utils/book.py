@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import archive, closing, events, experiment, lock, names, receiving, record, user_manager
+from . import archive, clock, closing, events, experiment, lock, names, receiving, record, user_manager
 from .errors import Error, from_os_error
 from .layout import Layout
 from .record import Record
@@ -46,6 +46,57 @@ def note_recording(layout: Layout, camera: str, wanted: str) -> None:
         if found is not None and experiment.note_recording(found, [camera], events.now()):
             record.save(layout, found)
             events.append(layout.events(wanted), "recording", camera)
+
+
+def open_id(layout: Layout, camera: str, *states: str) -> str:
+    """Return the experiment in which `camera` is in one of `states`; empty if there is none."""
+    found = experiment.open_for(record.load_all(layout)[0], camera, states)
+    return found.id if found else ""
+
+
+def note_clock(
+    layout: Layout, camera: str, experiment_id: str, found: clock.Estimate, by: str, stepped: float = 0.0
+) -> str:
+    """Note how far the clock of `camera` is ahead; nothing where no record knows the camera.
+
+    Neither recording nor collecting has failed where that cannot be noted.
+
+    Args:
+        layout: the data directory.
+        camera: its name.
+        experiment_id: the experiment whose images bear that clock's times.
+        found: how far it is ahead now.
+        by: what it was looked at for: ``start``, ``restart``, ``stop``, ``collect``.
+        stepped: by how many seconds it has just been set.
+
+    Returns:
+        Why it could not be noted; empty otherwise.
+    """
+    tried = "note how far its clock is ahead"
+    try:
+        with lock.exclusive(layout.locks(), "record"):
+            known = record.load(layout, experiment_id) if experiment_id else None
+            if known is None or camera not in known.cameras:
+                return ""
+            known.cameras[camera].clock_offset = found.offset
+            record.save(layout, known)
+        was = {"set": True, "before": round(found.offset - stepped, 2)} if stepped else {}
+        events.append(layout.events(experiment_id), "clock", camera, by=by, **found._asdict(), **was)
+    except Error as error:
+        return f"{tried}: {error}"
+    except OSError as error:
+        return str(from_os_error(tried, error))
+    return ""
+
+
+def behind(layout: Layout) -> str:
+    """Return why this machine's own clock is not to be trusted: an experiment knows a later time; empty otherwise."""
+    now = dt.datetime.now().astimezone()
+    for name in layout.experiments():
+        newest = events.newest(layout.events(name))
+        if newest is not None and newest > now:
+            return f"this machine's own clock shows {now:%F %R}, and {name} has an event of {newest.astimezone():%F %R}"
+    return ""
 
 
 def end_stop() -> str:
@@ -326,7 +377,8 @@ class Book:
             events.append(self.layout.events(found.id), event, camera, **details)
 
     def _failures(self, found: Record) -> None:
-        last = {event.get("camera"): event for event in events.read(self.layout.events(found.id))}
+        happened = events.read(self.layout.events(found.id))
+        last = {event.get("camera"): event for event in happened if event.get("event") != "clock"}
         for name, text in self.params["failures"].items():
             # Said once, until something else happens to that camera: a stop may be retried all night.
             if (last.get(name, {}).get("event"), last.get(name, {}).get("text")) != ("failed", str(text)):

@@ -7,6 +7,7 @@ the API promises is an error like silence is; `CameraError.kind` tells them apar
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -14,6 +15,7 @@ from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from . import clock as clocks
 from .errors import Error
 from .names import is_image
 
@@ -75,8 +77,14 @@ class CameraClient:
         self._clock = clock
         self._sleep = sleep
         self._session = _session()
-        self.clock_offset: float | None = None
-        """Seconds that the camera's clock is ahead of ours, to 1 s; from its last answer."""
+        self.offset = clocks.Offset()
+        """How far the camera's clock is ahead of ours, as far as its answers have told."""
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Seconds that the camera's clock is ahead of ours, to half a second or better; None while it has not told."""
+        estimate = self.offset.estimate
+        return estimate.offset if estimate else None
 
     def capture(self, timeout: float) -> str:
         """Take a picture; return its name, which says nothing yet about its being stored."""
@@ -192,11 +200,13 @@ class CameraClient:
             raise self._error("answer", path, f"it answered {json.dumps(answer)[:80]}")
 
     def _post(self, path: str, timeout: float, content: object = None) -> dict[str, Any]:
+        sent = time.time()
         status, headers, body = self._request("POST", path, timeout, content=content)
         if status != 200:
             raise self._error("answer", path, f"HTTP status {status}")
         # Answers with a file bear two dates; these bear one.
-        self._note_clock(headers.get("Date"))
+        with contextlib.suppress(TypeError, ValueError, OverflowError):
+            self.offset.dated(parsedate_to_datetime(headers.get("Date") or "").timestamp(), sent, time.time())
         try:
             answer = json.loads(body)
         except (ValueError, RecursionError):
@@ -253,12 +263,6 @@ class CameraClient:
                 return self._error(kind, path, said)
         # A service that is stopped in mid-answer resets its connections.
         return self._error("refused", path, "the connection was closed without an answer")
-
-    def _note_clock(self, date: str | None) -> None:
-        try:
-            self.clock_offset = parsedate_to_datetime(date or "").timestamp() - time.time()
-        except (TypeError, ValueError, OverflowError):
-            self.clock_offset = None
 
     def _error(self, kind: str, path: str, came_back: str) -> CameraError:
         return CameraError(kind, f"{self._base}{path}", came_back, _ADVICE[kind])

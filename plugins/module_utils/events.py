@@ -3,13 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import fcntl
 import json
 import os
+import re
 from typing import Any
 
 from . import durable
+
+_AT = re.compile(rb'^\{"at": "([0-9T:.+-]{19,40})"', re.MULTILINE)
 
 
 def append(path: str, event: str, camera: str | None = None, **details: Any) -> None:
@@ -19,7 +23,8 @@ def append(path: str, event: str, camera: str | None = None, **details: Any) -> 
     """
     line = {"at": now(), "camera": camera, "event": event, **details}
     durable.make_directories(os.path.dirname(path))
-    with open(path, "a+b") as file:
+    # Whatever the umask: others may read what happened, not write it.
+    with open(path, "a+b", opener=lambda name, flags: os.open(name, flags, 0o644)) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         size = file.seek(0, os.SEEK_END)
         torn = False
@@ -46,6 +51,21 @@ def read(path: str) -> list[dict[str, Any]]:
     except FileNotFoundError:
         pass
     return found
+
+
+def newest(path: str) -> dt.datetime | None:
+    """Return the latest time that any event of `path` bears, which need not be the last one; None if there is none."""
+    try:
+        with open(path, "rb") as file:
+            # Not parsed as a whole: there may be a year of them.
+            found = set(_AT.findall(file.read()))
+    except FileNotFoundError:
+        return None
+    times = []
+    for at in found:
+        with contextlib.suppress(ValueError):
+            times.append(dt.datetime.fromisoformat(at.decode()))
+    return max((at for at in times if at.tzinfo), default=None)
 
 
 def now() -> str:

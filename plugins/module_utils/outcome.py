@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from . import clock
 from .failure import in_one_line
 
 
@@ -146,9 +147,12 @@ def _note(steps: Mapping[str, Any]) -> str:
             first = step["foreign"][0]
             notes.append(f"{step['foreign_count']} things that are no images left on its card, such as {first}")
             break
-    offset = steps["recording"].get("clock_offset")
-    if offset is not None and abs(offset) >= 2:
-        notes.append(f"its clock is {abs(offset):.0f} s {'ahead' if offset > 0 else 'behind'}")
+    offset, why = steps["recording"].get("clock_offset"), steps["recording"].get("clock_note")
+    stepped = steps["recording"].get("clock_stepped")
+    if stepped:
+        notes.append(f"its clock was {clock.said(-stepped)} and has been set")
+    if offset is not None and abs(offset) >= clock.NOTICEABLE:
+        notes.append(f"its clock is {clock.said(offset)}" + (f", {why}" if why else ""))
     return "; ".join(notes)
 
 

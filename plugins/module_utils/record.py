@@ -38,12 +38,15 @@ class CameraRecord:
             ``home``, ``given_up``.
         since: when it was first made to record, ISO 8601; None if never.
         archives: its public archives: name, images, bytes.
+        clock_offset: seconds that its clock was ahead of the orchestrator's when that was last noted; None if never.
+            The events `clock` tell how it came about.
     """
 
     mode: str
     state: str = EXPECTED
     since: str | None = None
     archives: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    clock_offset: float | None = None
 
 
 @dataclasses.dataclass
@@ -140,6 +143,7 @@ def _sound(camera: CameraRecord) -> bool:
         camera.state in _STATES
         and isinstance(camera.mode, str)
         and isinstance(camera.archives, list)
+        and isinstance(camera.clock_offset, int | float | None)
         and all(isinstance(each, dict) and {"name", "images", "bytes"} <= each.keys() for each in camera.archives)
     )
 

@@ -6,9 +6,11 @@ Every time is in seconds of one clock that never goes back; who calls says what 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from . import clock
 from .names import is_image
 
 # What a probe can find, beside the kinds of CameraError.
@@ -95,6 +97,8 @@ class Event(NamedTuple):
     text: str
     began: float | None = None
     """When what is over now began."""
+    details: Mapping[str, Any] = {}
+    """What else programs need to know."""
 
 
 class Budget:
@@ -146,6 +150,8 @@ class Watch:
         """Since when it is in this state."""
         self.last_good = last_good
         self.pictures: tuple[str, ...] = ()
+        self.clock_offset: float | None = None
+        """How far its clock was ahead when that was last told."""
         self.remedy: str | None = None
         """The remedy that is being tried."""
         self.budgets = {RESTART: Budget(), COLLECT: Budget()}
@@ -211,6 +217,17 @@ class Watch:
             # The port is fine all the same; since when nothing is recorded, the camera's journal knows.
             self.last_good = min(self.last_good, now - died)
         return self._failed(now, finding)
+
+    def clock_shown(self, found: clock.Estimate | None) -> list[Event]:
+        """Take in how far its clock is ahead; return what is to be told. How it was at first, a start has told."""
+        before = self.clock_offset
+        if found is None or (before is not None and abs(found.offset - before) < clock.NOTICEABLE):
+            return []
+        self.clock_offset = found.offset
+        if before is None:
+            return []
+        text = f"its clock has changed by {clock.span(found.offset - before)} and is {clock.said(found.offset)} now"
+        return [Event("clock", text, None, {"by": "heartbeat", **found._asdict(), "before": before})]
 
     def left_alone(self, now: float) -> None:
         """Note that somebody else is at work on the camera: what was found before counts no more."""
@@ -293,6 +310,8 @@ class Watch:
         }
         if not all(isinstance(failed, int) and failed >= 0 for _, failed in tried.values()):
             raise ValueError(tried)
+        offset = memory.get("clock_offset")
+        self.clock_offset = offset if isinstance(offset, float) and math.isfinite(offset) else None
         self.last_good, self.pictures, self._degraded = last_good, pictures, degraded
         for name, (began, failed) in tried.items():
             self.budgets[name].began, self.budgets[name].failed = began, failed

@@ -75,6 +75,17 @@ options:
     type: str
     choices: [start, stop, restart, collect]
     required: true
+  set_clock:
+    description:
+      - Whether to set a clock on the camera that is 30 s wrong, or more, before its service is started.
+      - It is left alone where a time server keeps it right, and where the orchestrator's own clock is behind the newest
+        event of its experiments.
+      - Recording does not depend on that. Where it cannot be done, RV(clock_note) says why.
+    type: bool
+    default: false
+  clock:
+    description: The orchestrator's time, in seconds since 1970. Set by the action plugin where the clock may be set.
+    type: float
   detection_stopped:
     description: Whether the API has confirmed that detection is off. Set by the action plugin.
     type: bool
@@ -145,17 +156,31 @@ reached:
   type: bool
   returned: always
 clock_offset:
-  description: Seconds that the camera's clock is ahead of the orchestrator's, to 1 s.
+  description: Seconds that the camera's clock is ahead of the orchestrator's. It is noted in the experiment, too.
   type: float
   returned: when the camera said what time it is
+clock_uncertainty:
+  description: By how many seconds RV(clock_offset) can be wrong.
+  type: float
+  returned: when the camera said what time it is
+clock_stepped:
+  description: By how many seconds the camera's clock was set.
+  type: float
+  returned: when it was set
+clock_note:
+  description: Why a clock that is wrong was not set, as the end of a sentence.
+  type: str
+  returned: when it was to be set
 """
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign, images
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import experiment_id
@@ -174,6 +199,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ready_timeout": {"type": "int", "default": 300},
     "data_dir": {"type": "str", "required": True},
     "purpose": {"type": "str", "choices": ["start", "stop", "restart", "collect"], "required": True},
+    "set_clock": {"type": "bool", "default": False},
+    "clock": {"type": "float"},
     "detection_stopped": {"type": "bool", "default": False},
 }
 _FIRST_START = 30.0
@@ -185,12 +212,19 @@ def record(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[
     experiment = experiment_id(params["experiment"])
     resumed = card.label() == experiment
     if resumed and unit.active() and params["state"] == "recording":
-        return {"changed": False, "resumed": True, "service_age": unit.age(), **_found(card, params)}
+        return {
+            "changed": False,
+            "resumed": True,
+            "service_age": unit.age(),
+            **_found(card, params),
+            **clock.correct(params["clock"], "which restart.yml sets"),
+        }
     loose = card.loose().images if not resumed else []
     result = {"changed": True, "resumed": resumed, **_found(card, params, loose)}
     if check:
-        return result
+        return {**result, **clock.correct(params["clock"], "which would be set")}
     if resumed:
+        result |= clock.correct(params["clock"])
         unit.restart()
         return result
     unit.stop()
@@ -198,6 +232,8 @@ def record(card: Card, unit: Unit, params: dict[str, Any], check: bool) -> dict[
         # Only now can no more images appear.
         done = card.set_aside(card.loose().images, params["fallback"])
         card.write_label(experiment)
+        # What comes next is named by the clock.
+        result |= clock.correct(params["clock"])
     finally:
         # Whatever went wrong: a camera whose service runs is better than one whose service does not.
         unit.start()
@@ -259,7 +295,8 @@ def work(module: AnsibleModule) -> dict[str, Any]:
         result = step(card, unit, module.params, module.check_mode)
     would = "would be " if module.check_mode else ""
     aside = f"{images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
-    return {**result, "msg": aside if result["set_aside"] else "nothing to set aside"}
+    # Last of all: ending takes next to nothing.
+    return {**result, "msg": aside if result["set_aside"] else "nothing to set aside", "now": time.time()}
 
 
 def main() -> None:

@@ -249,6 +249,26 @@ exit 0
 """
 
 
+TIMEDATECTL = """#!/bin/sh
+# A timedatectl of a camera whose time server has the state that `synchronised` says; without that file there is no bus.
+dir=$(dirname "$0")
+echo "timedatectl $*" >> "$dir/clock-log"
+if [ "$1" = show ] && [ -e "$dir/synchronised" ]; then
+    printf 'NTP=yes\\nNTPSynchronized=%s\\n' "$(cat "$dir/synchronised")"
+    exit
+fi
+echo "Failed to query server: no bus" >&2
+exit 1
+"""
+DATE = """#!/bin/sh
+# A date that sets nothing, and says so only where `denied` is.
+dir=$(dirname "$0")
+echo "date $* $(cat "$dir/state")" >> "$dir/clock-log"
+[ -e "$dir/denied" ] && { echo "date: cannot set date: Operation not permitted" >&2; exit 1; }
+exit 0
+"""
+
+
 class Systemctl:
     """A directory with a fake `systemctl`, its state, and the image directory of the camera that it runs.
 
@@ -260,9 +280,11 @@ class Systemctl:
         path.mkdir()
         self.path = path
         self.images = path / "images"
-        tool = path / "systemctl"
-        tool.write_text(SYSTEMCTL)
-        tool.chmod(0o755)
+        # The clock of this machine is nobody's to set.
+        for name, script in (("systemctl", SYSTEMCTL), ("timedatectl", TIMEDATECTL), ("date", DATE)):
+            tool = path / name
+            tool.write_text(script)
+            tool.chmod(0o755)
         self.set(mode=mode, state=state, load=load)
 
     @property
@@ -285,6 +307,12 @@ class Systemctl:
         (self.path / "late").mkdir()
         for name, content in found.items():
             (self.path / "late" / name).write_bytes(content)
+
+    @property
+    def clock(self) -> list[str]:
+        """What its clock was asked, or set to, in order."""
+        log = self.path / "clock-log"
+        return log.read_text().splitlines() if log.exists() else []
 
     @property
     def verbs(self) -> list[str]:

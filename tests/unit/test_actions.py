@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -371,7 +372,7 @@ def test_that_it_records_is_noted_before_anybody_else_may_touch_the_camera(
     assert len(noted) == 1 and noted[0][0] is True and noted[0][1] is not None
     (found,), _ = load_all(layout)
     assert found.cameras["object"].state == RECORDING and found.cameras["object"].since
-    assert [event["event"] for event in events.read(layout.events(EXPERIMENT))] == ["recording"]
+    assert [event["event"] for event in events.read(layout.events(EXPERIMENT))] == ["recording", "clock"]
 
 
 def test_one_that_was_asked_to_stop_while_it_got_ready_stays_so(
@@ -404,6 +405,104 @@ def test_a_camera_that_records_has_not_failed_because_the_disk_is_full(
     result = record(There(SET_ASIDE))
     assert not result.get("failed") and result["reached"] and camera.detecting()[-1][0] is True
     assert result["msg"].startswith("recording; 3 images set aside; note that in the experiment's record: ")
+
+
+def clocks(layout: Layout, experiment: str = EXPERIMENT) -> list[dict[str, Any]]:
+    """What the events say of clocks."""
+    return [event for event in events.read(layout.events(experiment)) if event["event"] == "clock"]
+
+
+@pytest.mark.parametrize("state", ["recording", "restarted", "idle"])
+def test_how_far_the_clock_is_ahead_is_noted_whatever_is_done(
+    record: Recorder, camera: Lab, layout: Layout, state: str
+) -> None:
+    camera.start()
+    camera.faults(clock_offset=-7200)
+    result = record(There({**SET_ASIDE, "now": 5.0}), state=state)
+    (event,) = clocks(layout)
+    assert event["by"] == "start" and abs(event["offset"] + 7200) <= event["uncertainty"] + 0.1 <= 1
+    assert (result["clock_offset"], result["clock_uncertainty"]) == (event["offset"], event["uncertainty"])
+    assert "now" not in result and load_all(layout)[0][0].cameras["object"].clock_offset == event["offset"]
+
+
+def test_a_stop_that_the_api_does_not_answer_learns_the_clock_from_the_login(record: Recorder, layout: Layout) -> None:
+    record(There({**SET_ASIDE, "now": time.time() + 100}), state="idle")
+    (event,) = clocks(layout)
+    assert abs(event["offset"] - 100) < 5
+
+
+def test_the_time_is_told_to_a_camera_that_may_set_its_clock_and_to_no_other(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    for set_clock, state in ((True, "recording"), (True, "restarted"), (False, "recording")):
+        there = There(SET_ASIDE)
+        record(there, state=state, set_clock=set_clock)
+        assert ("clock" in there.asked[0]) == set_clock
+        assert not set_clock or abs(there.asked[0]["clock"] - time.time()) < 30
+
+
+def test_an_idle_camera_keeps_its_clock(record: Recorder, camera: Lab) -> None:
+    camera.start()
+    there = There(SET_ASIDE)
+    record(there, state="idle", set_clock=True)
+    assert "clock" not in there.asked[0]
+
+
+def test_an_orchestrator_that_woke_up_in_the_past_sets_no_clock_and_says_why(
+    record: Recorder, camera: Lab, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera.start()
+    monkeypatch.setattr(events, "now", lambda: "2999-01-01T00:00:00+00:00")
+    events.append(layout.events("2998-12-31"), "opened")
+    monkeypatch.undo()
+    camera.faults(clock_offset=7200)
+    there = There(SET_ASIDE)
+    result = record(there, set_clock=True)
+    assert "clock" not in there.asked[0]
+    assert "and 2998-12-31 has an event of 2999-01-01 00:00" in result["clock_note"]
+    camera.faults()
+    assert "clock_note" not in record(There(SET_ASIDE), set_clock=True)
+
+
+def test_images_of_the_day_before_bear_the_times_of_the_clock_as_it_was(
+    record: Recorder, camera: Lab, layout: Layout
+) -> None:
+    camera.start()
+    record.decide(EXPECTED)
+    cameras = {"object": CameraRecord("object", CLOSING)}
+    save(layout, Record("before", "2026-05-21T07:00:00+02:00", "2026-05-22T01:00:00+02:00", None, cameras))
+    answer = {**SET_ASIDE, "set_aside": 3, "set_aside_for": "before", "clock_stepped": 500.0}
+    record(There(answer), set_clock=True)
+    (then,), (now,) = clocks(layout, "before"), clocks(layout)
+    assert abs(then["offset"] + 500) < 1.5 and "set" not in then
+    assert abs(now["offset"]) < 1.5 and now["set"] is True and now["before"] == then["offset"]
+
+
+def test_a_collection_notes_the_clock_of_a_camera_that_records(layout: Layout) -> None:
+    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir}
+    answer = {"changed": False, "batches": [], "msg": "x"}
+    cameras = {"object": CameraRecord("object", RECORDING)}
+    save(layout, Record(EXPERIMENT, "2026-05-22T07:00:00+02:00", "2026-05-23T01:00:00+02:00", None, cameras))
+    for purpose, check in (("collect", True), ("stop", False), ("collect", False)):
+        there = There({**answer, "now": time.time() - 100})
+        assert "now" not in act(image_batch.ActionModule, there, check, **given, purpose=purpose)
+    (event,) = clocks(layout)
+    assert event["by"] == "collect" and abs(event["offset"] + 100) < 5
+
+
+def test_a_clock_that_cannot_be_noted_fails_nothing(
+    record: Recorder, camera: Lab, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    camera.start()
+    append = events.append
+
+    def full(path: str, event: str, *given: Any, **details: Any) -> None:
+        if event == "clock":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(path, event, *given, **details)
+
+    monkeypatch.setattr(events, "append", full)
+    result = record(There(SET_ASIDE))
+    assert not result.get("failed") and "; note how far its clock is ahead: No space left" in result["msg"]
 
 
 def test_a_stop_and_a_failed_start_note_no_recording(record: Recorder, camera: Lab, layout: Layout) -> None:

@@ -753,6 +753,16 @@ def test_what_it_thinks_is_there_for_status_and_names_the_process(station: Stati
     assert camera.port_is_open()
 
 
+def test_a_clock_that_jumps_while_it_records_is_in_the_events(station: Station) -> None:
+    camera = station.camera()
+    station.watching()
+    camera.faults(clock_offset=-3600)
+    wait_for(lambda: station.told() != [])
+    (event,) = station.told()
+    assert (event["event"], event["by"]) == ("clock", "heartbeat") and abs(event["offset"] + 3600) < 1.5
+    assert abs(event["before"]) < 1.5 and station.thinks()["state"] == watch.RECORDING
+
+
 # --- systemd -------------------------------------------------------------------------------------
 
 

@@ -130,6 +130,15 @@ def test_what_a_person_should_look_at_is_noted() -> None:
     assert said("start", steps(recording={"clock_offset": 1.9})).next == ""
 
 
+def test_a_clock_that_was_set_is_noted_and_one_that_was_not_says_why() -> None:
+    def row(**recording: object) -> str:
+        return said("start", steps(recording=recording)).next
+
+    assert row(clock_offset=0.3, clock_stepped=-86400.0) == "its clock was 24 h ahead and has been set"
+    assert "has been set; its clock is 3 s behind" in row(clock_offset=-2.9, clock_stepped=500.0)
+    assert row(clock_offset=-500.0, clock_note="not set: no") == "its clock is 8 min behind, not set: no"
+
+
 def test_the_table_stands_in_columns_without_trailing_blanks() -> None:
     rows = [Outcome("object", "home", 12345, 2_000_000, "x", False), Outcome("m", "not home", 0, 0, "", True)]
     assert outcome.table(rows).splitlines() == [

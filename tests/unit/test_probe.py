@@ -267,11 +267,21 @@ def test_a_service_that_does_not_run_has_no_age(remote: Remote, state: str) -> N
 
 @pytest.mark.parametrize("sudo", ["allowed", "refused"])
 def test_a_detection_that_died_shows_in_the_journal(remote: Remote, sudo: str) -> None:
+    remote.command("id", "echo eye sudo")
     if sudo == "refused":
         remote.command("sudo", "exit 1")
     remote.journal((30, "Exception in thread Thread-2 (_detect):"), (20, "RuntimeError: no frame"))
     died = remote.look().died
     assert died is not None and 29 <= died <= 32
+
+
+@pytest.mark.parametrize(("groups", "asked"), [("eye adm", False), ("eye systemd-journal", False), ("eye sudo", True)])
+def test_sudo_is_asked_only_where_the_journal_cannot_be_read_without(remote: Remote, groups: str, asked: bool) -> None:
+    remote.command("id", f"echo {groups}")
+    remote.command("sudo", f'touch {shlex.quote(str(remote.bin))}/sudone; [ "$1" = -n ] && shift && exec "$@"')
+    remote.journal((30, "Exception in thread Thread-2 (_detect):"))
+    assert remote.look().died is not None
+    assert (remote.bin / "sudone").exists() == asked
 
 
 def test_a_request_that_failed_is_no_death(remote: Remote) -> None:

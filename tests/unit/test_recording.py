@@ -317,5 +317,48 @@ def test_a_second_stop_takes_nothing_away_that_a_collection_has_not_finished(cam
         assert tree(camera.images) == before
 
 
+def test_a_clock_that_is_far_off_is_set_while_no_image_can_appear(camera: Systemctl) -> None:
+    camera.set(synchronised="no")
+    result = run(camera, clock=time.time() - 500).ok()
+    asked, told = camera.clock
+    assert asked.startswith("timedatectl show") and told.startswith("date --utc --set=@") and told.endswith(" inactive")
+    assert abs(float(told.split("@")[1].split()[0]) - time.time() + 500) < 20
+    assert "clock_stepped" in result and abs(result["now"] - time.time()) < 20
+    assert camera.state == "active" and card_of(camera).label() == EXPERIMENT
+
+
+def test_a_restart_sets_the_clock_as_well(camera: Systemctl) -> None:
+    card_of(camera).write_label(EXPERIMENT)
+    camera.set(synchronised="no")
+    assert "clock_stepped" in run(camera, state="restarted", clock=time.time() + 500).ok()
+    assert len(camera.clock) == 2 and camera.verbs == ["reset-failed", "restart"]
+
+
+@pytest.mark.parametrize("clock", ["right", "not given", "recording", "check", "idle"])
+def test_a_clock_is_left_alone_where_it_is_right_or_not_to_be_set_now(camera: Systemctl, clock: str) -> None:
+    camera.set(synchronised="no")
+    given: dict[str, Any] = {} if clock == "not given" else {"clock": time.time() - (0 if clock == "right" else 500)}
+    if clock == "recording":
+        card_of(camera).write_label(EXPERIMENT)
+    result = run(camera, check=clock == "check", **{**given, **(IDLE if clock == "idle" else {})}).ok()
+    notes = {"recording": "which restart.yml sets", "check": "which would be set"}
+    assert (camera.clock, result.get("clock_note")) == ([], notes.get(clock)) and "clock_stepped" not in result
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({}, "ask timedatectl whether it is kept right: Failed to query server: no bus"),
+        ({"synchronised": "yes"}, "it is kept right by a time server"),
+        ({"synchronised": "no", "denied": ""}, "date: cannot set date: Operation not permitted"),
+    ],
+)
+def test_a_clock_that_cannot_be_set_costs_no_recording(camera: Systemctl, state: dict[str, str], words: str) -> None:
+    camera.set(**state)
+    result = run(camera, clock=time.time() - 500).ok()
+    assert result["clock_note"].startswith(f"not set: {words}")
+    assert camera.state == "active" and card_of(camera).label() == EXPERIMENT and result["set_aside"] == 3
+
+
 def test_documentation_and_arguments_agree() -> None:
     assert documented("recording").keys() == arguments("recording").keys()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import watch
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock, watch
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.watch import (
     COLLECT,
     EXPECTED,
@@ -24,6 +24,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.watch im
 )
 from unit.support import image
 
+CLOCK = clock.Estimate(0.2, 0.3)
 SETTINGS = watch.Settings(interval=60, timeout=15, failures=3, ready_timeout=300)
 NOW = 1000.0
 PHASE = 10.0
@@ -781,3 +782,23 @@ def test_no_budget_allows_six_in_an_hour_or_half_an_hour_without_one(tries: list
         assert sum(each > now - 3600 for each in began) <= 5
         now += took
         budget.end(now, helped)
+
+
+def test_a_clock_that_has_changed_is_told_once_and_as_it_is() -> None:
+    found = Camera().watch
+    assert found.clock_shown(None) == found.clock_shown(CLOCK) == found.clock_shown(CLOCK._replace(offset=2.1)) == []
+    (event,) = found.clock_shown(clock.Estimate(-3600.0, 0.5))
+    assert (event.name, event.text) == ("clock", "its clock has changed by 60 min and is 60 min behind now")
+    assert event.details == {"by": "heartbeat", "offset": -3600.0, "uncertainty": 0.5, "before": 0.2}
+    assert found.clock_shown(clock.Estimate(-3600.4, 0.5)) == found.clock_shown(None) == []
+
+
+def test_a_heartbeat_that_is_started_again_knows_the_clock_as_it_was() -> None:
+    memory = {**Camera().watch.memory(lambda at: at), "clock_offset": 0.2}
+    again = Camera().watch
+    again.remember(memory, float)
+    assert [event.details["before"] for event in again.clock_shown(clock.Estimate(-3600.0, 0.5))] == [0.2]
+    for spoilt in ("x", None, float("nan"), float("inf")):
+        again = Camera().watch
+        again.remember({**memory, "clock_offset": spoilt}, float)
+        assert again.clock_shown(CLOCK) == []

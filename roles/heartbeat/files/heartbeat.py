@@ -197,6 +197,8 @@ class Heartbeat:
         if isinstance(done, Probed):
             self._probing.discard(done.name)
             told = done.watch.probed(now, done.finding)
+            if each is not None and mine:
+                told += done.watch.clock_shown(each.camera.client.offset.estimate)
         else:
             del self._remedies[done.name]
             told = done.watch.remedy_ended(now, done.helped, done.text)
@@ -331,7 +333,7 @@ class Heartbeat:
         name = each.camera.name
         for event in told:
             say(f"{name}: {event.name}: {event.text}" if event.text else f"{name}: {event.name}")
-            details: dict[str, Any] = {"text": event.text}
+            details: dict[str, Any] = {"text": event.text, **event.details}
             if event.began is not None:
                 details.update(
                     {"from": self._iso(event.began), "to": self._iso(now), "seconds": round(now - event.began)}
