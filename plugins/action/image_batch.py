@@ -5,9 +5,17 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    book,
+    clock,
+    lock,
+    receiving,
+    record,
+    room,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.image_batch import ARGUMENTS
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_side import CameraSideAction
@@ -20,6 +28,7 @@ class ActionModule(CameraSideAction):
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        self.limit = float(given["timeout"])
         layout = Layout(given["data_dir"])
         camera = str(task_vars["inventory_hostname"])
         if not self._task.check_mode:
@@ -30,4 +39,12 @@ class ActionModule(CameraSideAction):
             in_the_way = given["purpose"] != "collect"
             lock.take(layout.locks(), f"collection-{camera}", owner, wait=0, end=lambda held: in_the_way)
         receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera)]
-        return {"reached": True, **self.on_camera({**given, "receipts": receipts}, task_vars)}
+        result = self.on_camera({**given, "receipts": receipts}, task_vars)
+        now, received = result.pop("now", None), time.time()
+        if now is not None and given["purpose"] == "collect" and not self._task.check_mode:
+            # Starts and stops have looked at its clock already, and a collection at nothing but the camera's card.
+            mine = book.open_id(layout, camera, record.EXPECTED, record.RECORDING)
+            wrong = book.note_clock(layout, camera, mine, clock.Offset().logged_in(now, received), "collect")
+            result["msg"] += f"; {wrong}" if wrong else ""
+        needed = room.wanted(layout, camera, result.get("batches") or [])
+        return {"reached": True, **result, "needed": needed, "room": room.free(layout)}

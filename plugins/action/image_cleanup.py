@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ansible_collections.wildberryeye.orchestrator.plugins.modules.image_cleanup import ARGUMENTS
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_side import CameraSideAction
 
 
@@ -14,4 +15,6 @@ class ActionModule(CameraSideAction):
     tried = "delete what receipts prove"
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        self.limit = float(given["timeout"])
         return {"reached": True, **self.on_camera(dict(self._task.args), task_vars)}

@@ -8,7 +8,13 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import failure, inventory, outcome
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    failure,
+    inventory,
+    names,
+    outcome,
+    room,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 
 
@@ -58,12 +64,18 @@ def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: i
         batches: as the module `image_batch` returns them.
         bwlimit: the most that it may take of the link, in rsync's notation; empty for all.
         timeout: seconds after which it ends by itself, rounded up to minutes.
+
+    Raises:
+        AnsibleFilterError: if one has a name that could be more to rsync than a name.
     """
     options = ["--inplace", "--prune-empty-dirs", f"--stop-after={max(1, -(-int(timeout) // 60))}"]
     if bwlimit:
         options.append(f"--bwlimit={bwlimit}")
     for batch in batches:
-        path = f"/{batch['experiment']}/{batch['batch']}"
+        try:
+            path = f"/{names.batch_path(batch['experiment'], batch['batch'])}"
+        except Error as error:
+            raise AnsibleFilterError(str(error)) from None
         options.append(f"--include=/{batch['experiment']}/")
         options.append(f"--include={path}.manifest")
         if batch["zipped"]:
@@ -71,6 +83,13 @@ def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: i
         else:
             options += [f"--include={path}/", f"--include={path}/*.jpg"]
     return [*options, "--exclude=*"]
+
+
+def without_room(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], data_dir: str) -> dict[str, str]:
+    """Return those of `cameras` whose batches do not fit into `data_dir`, and a line for each."""
+    found = {camera: hostvars[camera].get("wildberryeye_batch_result") or {} for camera in cameras}
+    needs = {camera: (result["needed"], result["room"]) for camera, result in found.items() if "needed" in result}
+    return room.lacking(needs, data_dir)
 
 
 class FilterModule:
@@ -83,4 +102,5 @@ class FilterModule:
             "inventory_problems": inventory_problems,
             "outcomes": outcomes,
             "rsync_options": rsync_options,
+            "without_room": without_room,
         }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import stat
 import struct
@@ -36,6 +37,18 @@ BROKEN = (
     FileNotFoundError,
 )
 """What the zipfile module raises on an archive that is cut short, damaged or made to harm."""
+
+
+class _File(io.BufferedReader):
+    """A file in which a place that cannot be is one more damage: zips say themselves where their members lie."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                raise zipfile.BadZipFile(f"offset {offset}") from None
+            raise
 
 
 class Source(NamedTuple):
@@ -74,21 +87,21 @@ def intact(path: str, wanted: dict[str, str]) -> tuple[set[str], bool]:
             # on the disk already is dropped from it.
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            with zipfile.ZipFile(file) as archive:
-                members = archive.namelist()
-                for info in archive.infolist():
-                    if info.filename in wanted and _hash(archive, info) == wanted[info.filename]:
-                        found.add(info.filename)
-                expected = manifest.sums((name, wanted[name]) for name in sorted(wanted))
-                whole = (
-                    found == wanted.keys()
-                    and len(members) == len(wanted) + 1
-                    and manifest.MEMBER in members
-                    and all(_plain(info) for info in archive.infolist())
-                    and archive.getinfo(manifest.MEMBER).file_size == len(expected)
-                    and archive.read(manifest.MEMBER) == expected
-                )
-                return found, whole
+        with _opened(path) as archive:
+            members = archive.namelist()
+            for info in archive.infolist():
+                if info.filename in wanted and _hash(archive, info) == wanted[info.filename]:
+                    found.add(info.filename)
+            expected = manifest.sums((name, wanted[name]) for name in sorted(wanted))
+            whole = (
+                found == wanted.keys()
+                and len(members) == len(wanted) + 1
+                and manifest.MEMBER in members
+                and all(_plain(info) for info in archive.infolist())
+                and archive.getinfo(manifest.MEMBER).file_size == len(expected)
+                and archive.read(manifest.MEMBER) == expected
+            )
+            return found, whole
     except BROKEN:
         return found, False
 
@@ -132,7 +145,7 @@ def contents(path: str) -> dict[str, str]:
         Error: if it is no archive of ours, or damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             return manifest.read_sums(archive.read(manifest.MEMBER))
     except BROKEN:
         raise _damaged(path) from None
@@ -141,11 +154,18 @@ def contents(path: str) -> dict[str, str]:
 def figures(path: str) -> Archive:
     """Return the archive at `path` in figures; raise `Error` if it is damaged."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with _opened(path) as archive:
             sizes = [info.file_size for info in archive.infolist() if is_image(info.filename)]
     except BROKEN:
         raise _damaged(path) from None
     return Archive(os.path.basename(path), len(sizes), sum(sizes))
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[zipfile.ZipFile]:
+    """Open the archive at `path`; whatever is wrong with it, now or while it is read, is one of `BROKEN`."""
+    with _File(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+        yield archive
 
 
 def _damaged(path: str) -> Error:
@@ -172,7 +192,7 @@ def _read(
             info = zipfile.ZipInfo.from_file(source.path, source.name, strict_timestamps=False)
             return file.read(), info
     if source.path not in archives:
-        archives[source.path] = opened.enter_context(zipfile.ZipFile(source.path))
+        archives[source.path] = opened.enter_context(_opened(source.path))
     archive = archives[source.path]
     info = archive.getinfo(source.name)
     copy = zipfile.ZipInfo(info.filename, info.date_time)

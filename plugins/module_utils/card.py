@@ -246,7 +246,10 @@ class Card:
         return left
 
     def batches(self) -> list[Batch]:
-        """List all batches on the card, in order of experiment and age."""
+        """List all batches on the card, in order of experiment and age.
+
+        A directory in which nothing is left but what somebody else has put there is none any more.
+        """
         found = set()
         for experiment in self._subdirectories(self.root):
             if not is_experiment(experiment):
@@ -255,9 +258,34 @@ class Card:
             for name in os.listdir(directory):
                 name, dot, suffix = name.partition(".")
                 path = os.path.join(directory, name)
-                if is_batch(name) and (not dot or suffix in ("manifest", "zip")) and not os.path.islink(path):
-                    found.add(Batch(experiment, name, path))
+                if not is_batch(name) or os.path.islink(path):
+                    continue
+                batch = Batch(experiment, name, path)
+                if suffix in ("manifest", "zip") if dot else self.images_of(batch) or not self._others(path):
+                    found.add(batch)
         return sorted(found)
+
+    def strange(self) -> list[str]:
+        """List what lies in batches and is no image, by its path below the image directory. It is left alone."""
+        found = []
+        for experiment in self._subdirectories(self.root):
+            for name in self._subdirectories(os.path.join(self.root, experiment)):
+                if is_batch(name):
+                    path = os.path.join(self.root, experiment, name)
+                    found += [
+                        os.path.relpath(os.path.join(path, other), self.image_dir) for other in self._others(path)
+                    ]
+        return found
+
+    @staticmethod
+    def _others(path: str) -> list[str]:
+        try:
+            with os.scandir(path) as listing:
+                return sorted(
+                    item.name for item in listing if not (is_image(item.name) and item.is_file(follow_symlinks=False))
+                )
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
     def images_of(self, batch: Batch) -> list[str]:
         """List the images of a batch, sorted: regular files with an image's name."""

@@ -23,6 +23,11 @@ _KNOWN = (
         "Run it again: it goes on where it was",
     ),
     _Known(
+        r"timeout in data send/receive|timeout waiting for daemon",
+        "the transfer stalled",
+        "Run it again: it goes on where it was",
+    ),
+    _Known(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No .* host key is known",
         "its host key is not the one that is known",
         "If it was reinstalled, remove the old key with 'ssh-keygen -R ADDRESS' and log in once by hand;"
@@ -60,11 +65,6 @@ _KNOWN = (
         r"banner exchange|connection unexpectedly closed|UNREACHABLE",
         "unreachable by SSH",
         "Check its power and the Wi-Fi; run it again when the camera is back: nothing is lost",
-    ),
-    _Known(
-        r"timeout in data send/receive|timeout waiting for daemon",
-        "the transfer stalled",
-        "Run it again: it goes on where it was",
     ),
     _Known(
         r"rsync: (?:command )?not found|rsync: No such file",

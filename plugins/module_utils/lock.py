@@ -108,7 +108,8 @@ def release(directory: str, name: str, held: Owner) -> None:
 def exclusive(directory: str, name: str) -> Iterator[None]:
     """Keep other processes out of the block; they wait, without a limit."""
     durable.make_directories(directory)
-    with open(os.path.join(directory, f"{name}.guard"), "ab") as file:
+    guard = os.path.join(directory, f"{name}.guard")
+    with open(guard, "ab", opener=lambda path, flags: os.open(path, flags, 0o644)) as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -29,6 +29,8 @@ MEMBER = "manifest-sha256.txt"
 
 _LONGEST_LINE = 4096
 _MOST_IMAGES = 2_000_000
+_LARGEST = 1 << 62
+"""Bytes of an image, and nanoseconds either side of 1970: no file system has more, and arithmetic has room for it."""
 
 
 class Entry(NamedTuple):
@@ -160,7 +162,11 @@ def _entry(line: object, batch: str) -> Entry:
     name, size, mtime, ctime, sha256, whole = line
     if not isinstance(name, str) or not is_image(name):
         raise _unsound(batch, f"{name!r} is not an image's name")
-    if not all(type(n) is int for n in (size, mtime, ctime)) or size < 0 or not _is_sha256(sha256):
+    if (
+        not all(type(n) is int and abs(n) <= _LARGEST for n in (size, mtime, ctime))
+        or size < 0
+        or not _is_sha256(sha256)
+    ):
         raise _unsound(batch, f"the line of {name} is malformed")
     return Entry(name, size, mtime, ctime, sha256, whole is True)
 

@@ -112,7 +112,8 @@ def _held(layout: Layout, camera: str, receipt: Receipt, listed: Manifest) -> bo
     """Tell whether what a receipt proved is still there: somebody may have moved the archive away."""
     if os.path.exists(_part(layout, camera, listed)):
         return True
-    proven = {(name, entry.sha256) for name, entry in listed.entries.items() if name not in set(receipt.unproven)}
+    unproven = set(receipt.unproven)
+    proven = {(name, entry.sha256) for name, entry in listed.entries.items() if name not in unproven}
     for path in layout.archives(listed.experiment, camera):
         # One that is damaged or cannot be read holds nothing.
         with contextlib.suppress(Error, OSError):
@@ -159,7 +160,8 @@ def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
 
 
 def _received(receipt: Receipt, listed: Manifest, fresh: bool) -> Received:
-    proven = [entry for name, entry in listed.entries.items() if name not in set(receipt.unproven)]
+    unproven = set(receipt.unproven)
+    proven = [entry for name, entry in listed.entries.items() if name not in unproven]
     return Received(
         receipt,
         len(proven),

@@ -48,6 +48,10 @@ options:
     type: str
     choices: [start, stop, collect]
     required: true
+  timeout:
+    description: Seconds after which the module on the camera is given up. Acted upon by the action plugin.
+    type: int
+    default: 10800
   receipts:
     description: Receipts of batches that may still lie on the card. Set by the action plugin.
     type: list
@@ -116,8 +120,16 @@ free:
   description: Free space on the card in bytes, before.
   type: int
   returned: success
+needed:
+  description: How many more bytes carrying the batches takes on the orchestrator.
+  type: int
+  returned: success
+room:
+  description: Free space of the orchestrator's data directory in bytes.
+  type: int
+  returned: success
 foreign_count:
-  description: How many names in the image directory are no images.
+  description: How many names in the image directory, and in batches, are no images.
   type: int
   returned: success
 label:
@@ -125,13 +137,14 @@ label:
   type: str
   returned: success
 foreign:
-  description: The first of the names in the image directory that are no images. They are left alone.
+  description: The first of the names in the image directory, and in batches, that are no images. They are left alone.
   type: list
   elements: str
   returned: success
 """
 
 import contextlib
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -154,6 +167,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "data_dir": {"type": "str", "required": True},
     "purpose": {"type": "str", "choices": ["start", "stop", "collect"], "required": True},
     "receipts": {"type": "list", "elements": "dict", "default": []},
+    "timeout": {"type": "int", "default": 10800},
 }
 
 
@@ -227,13 +241,14 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
 def _finished(card: Card, params: dict[str, Any]) -> tuple[Loose, list[str]]:
     """Return what lies loose, and which images of it are to be set aside."""
     loose = card.loose()
-    return loose, card.stable(loose.images) if params["set_aside"] == "stable" else []
+    stable = card.stable(loose.images) if params["set_aside"] == "stable" else []
+    return loose._replace(foreign=[*loose.foreign, *card.strange()]), stable
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     card = Card(module.params["image_dir"])
-    finish(module, "make batches ready", lambda: ready(card, module.params, module.check_mode))
+    finish(module, "make batches ready", lambda: {**ready(card, module.params, module.check_mode), "now": time.time()})
 
 
 if __name__ == "__main__":

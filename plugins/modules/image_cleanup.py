@@ -25,6 +25,10 @@ options:
     type: list
     elements: dict
     required: true
+  timeout:
+    description: Seconds after which the module on the camera is given up. Acted upon by the action plugin.
+    type: int
+    default: 10800
 attributes:
   check_mode:
     description: Says how many images would be deleted.
@@ -78,6 +82,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module i
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "image_dir": {"type": "path", "required": True},
     "receipts": {"type": "list", "elements": "dict", "required": True},
+    "timeout": {"type": "int", "default": 10800},
 }
 
 

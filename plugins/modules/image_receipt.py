@@ -89,11 +89,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, receiving
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import images, megabytes
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import (
-    camera_name,
-    is_batch,
-    is_experiment,
-)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import batch_path, camera_name
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "data_dir": {"type": "path", "required": True},
@@ -106,17 +102,15 @@ def receive_all(layout: Layout, camera: str, batches: list[dict[str, Any]]) -> t
     """Prove each batch; return the module's result and a line for each thing that is wrong."""
     received, wrong = [], []
     for batch in batches:
-        experiment, name = str(batch.get("experiment")), str(batch.get("batch"))
-        if not is_experiment(experiment) or not is_batch(name):
-            wrong.append(f"the camera named a batch {experiment!r}/{name!r}, which is none")
-            continue
         try:
+            experiment, name = batch_path(batch.get("experiment"), batch.get("batch")).split("/")
             found = receiving.receive(layout, camera_name(camera), experiment, name)
         except errors.Error as error:
             wrong.append(str(error))
             continue
         except OSError as error:
-            needed = megabytes(int(batch.get("bytes") or 0))
+            size = batch.get("bytes")
+            needed = megabytes(size) if isinstance(size, int) else "of unknown size"
             wrong.append(str(errors.from_os_error(f"archive batch {name} ({needed})", error)))
             continue
         received.append(found)

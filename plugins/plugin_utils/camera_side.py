@@ -3,12 +3,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, failure
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import answer, errors, failure
 
 
 class NotDoneThere(errors.Error):
@@ -36,6 +41,9 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
         return result
 
     tried = "run on the camera"
+    limit = 900.0
+    """Seconds that the module on the camera may take: twice what waiting for another run there, stopping and starting
+    its service and setting a busy day aside take together at worst."""
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the task's result."""
@@ -45,19 +53,74 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
         """Run the module of this action's name on the camera.
 
         Raises:
-            NotDoneThere: if it failed or could not run.
+            NotDoneThere: if it failed, could not run or did not end within `limit`, or if something else answered in
+                its place.
         """
         name = str(self._task.action).rpartition(".")[2]
-        try:
-            result: dict[str, Any] = self._execute_module(
-                module_name=f"wildberryeye.orchestrator.{name}",
-                module_args=arguments,
-                task_vars=task_vars,
+        with _limited(self.limit) as late:
+            try:
+                result: dict[str, Any] = self._execute_module(
+                    module_name=f"wildberryeye.orchestrator.{name}",
+                    module_args=arguments,
+                    task_vars=task_vars,
+                )
+            except AnsibleError as error:
+                result = {"failed": True, "msg": str(error)}
+        if late.is_set() and result.get("failed"):
+            raise NotDoneThere(
+                self.tried,
+                f"no answer from the camera within {self.limit:.0f} s, though ssh reaches it",
+                "Its card may be failing. Run it again; if it says the same then, reboot the camera: nothing is lost",
             )
-        except AnsibleError as error:
-            raise NotDoneThere("", failure.explain(str(error))) from None
         if result.get("failed") or result.get("unreachable"):
             # Our own modules say what to do; what ssh, sudo or a missing Python say has to be explained.
             said = failure.words(result)
             raise NotDoneThere("", said if "invocation" in result else failure.explain(said))
-        return result
+        try:
+            found = answer.sound(result)
+        except errors.Error as error:
+            raise NotDoneThere(error.tried, error.came_back, error.advice) from None
+        if self._discovered_interpreter_key:
+            # What Ansible itself found out, so that it need not look again with every task.
+            found["ansible_facts"] = {self._discovered_interpreter_key: self._discovered_interpreter}
+        return found
+
+
+@contextlib.contextmanager
+def _limited(seconds: float) -> Iterator[threading.Event]:
+    """End what is started within the block after so many seconds.
+
+    A camera whose card hangs answers every question of ssh, only the module never ends.
+
+    Yields:
+        What is set when that was necessary.
+    """
+    done, late = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        left = seconds
+        while not done.wait(left):
+            late.set()
+            # One process after the other where Python is not piped through ssh.
+            left = 0.5
+            for child in _children():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGTERM)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield late
+    finally:
+        done.set()
+        watcher.join()
+
+
+def _children() -> list[int]:
+    """Return the processes that this one, which works for one camera, has started."""
+    found = []
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+            if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
+                found.append(int(name))
+    return found

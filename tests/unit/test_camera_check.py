@@ -49,6 +49,8 @@ class Camera:
         self.error: Exception | None = None
 
     def program(self, name: str, text: str) -> None:
+        # Some are links to this machine's own programs.
+        (self.bin / name).unlink(missing_ok=True)
         (self.bin / name).write_text(text)
         (self.bin / name).chmod(0o755)
 
@@ -206,6 +208,95 @@ def test_the_module_itself_says_that_it_is_an_action() -> None:
     assert "action plugin" in run_module("camera_check", {"mode": "object"}).failed()
 
 
+# -- without sudo ------------------------------------------------------------------------------------------
+
+ANSWERS = """#!/bin/sh
+case "$*" in
+*"--value -- polkit.service") cat "$(dirname "$0")/polkit" ;;
+*"--value -- wildberryeye_port.service") cat "$(dirname "$0")/port" ;;
+*--value*) sed -n 's/^ActiveState=//p' "$(dirname "$0")/unit" ;;
+show*) cat "$(dirname "$0")/unit" ;;
+*) echo "$@" >>"$(dirname "$0")/asked"; cat "$(dirname "$0")/refusal" >&2; [ ! -s "$(dirname "$0")/refusal" ] ;;
+esac
+"""
+
+
+@pytest.fixture
+def bare(camera: Camera, tmp_path: Path) -> Camera:
+    """A camera whose user was given all that is needed, and has no sudo."""
+    camera.program("sudo", "#!/bin/sh\necho 'sudo: a password is required' >&2; exit 1\n")
+    camera.program("systemctl", ANSWERS)
+    camera.program("nft", "#!/bin/sh\n")
+    camera.program("id", '#!/bin/sh\ncase "$1" in -un) /usr/bin/id -un ;; *) echo eye adm ;; esac\n')
+    (camera.bin / "find").symlink_to("/usr/bin/find")
+    for name, text in (("polkit", "loaded"), ("port", "active"), ("refusal", "")):
+        (camera.bin / name).write_text(text)
+    (tmp_path / "images" / ".wildberryeye" / "day" / "batch").mkdir(parents=True)
+    (tmp_path / "images" / "object_1.jpg").touch()
+    return camera
+
+
+def without_sudo(camera: Camera, **given: Any) -> dict[str, Any]:
+    images = str(camera.bin.parent / "images")
+    return camera.check(**{"sudo": False, "limited": True, "image_dir": images, **given})
+
+
+def test_a_user_who_was_given_everything_needs_no_sudo(bare: Camera) -> None:
+    result = without_sudo(bare)
+    assert result["problems"] == [] and result["msg"].startswith("ssh, no sudo, python3 3.11")
+    # What is asked of systemd changes nothing: nothing has failed, or it is stopped already.
+    assert (bare.bin / "asked").read_text() == f"--no-ask-password reset-failed -- {UNIT}\n"
+    bare.unit(ActiveState="failed")
+    without_sudo(bare)
+    assert (bare.bin / "asked").read_text().endswith(f"--no-ask-password stop -- {UNIT}\n")
+
+
+def test_a_camera_that_is_only_looked_at_is_not_asked_for_anything(bare: Camera) -> None:
+    bare.unit(ActiveState="failed")
+    result = without_sudo(bare, required=False)
+    assert not result.get("failed") and not (bare.bin / "asked").exists()
+    assert result["found"]["journal"] and not result["found"]["sudo"] and result["found"]["foreign_directories"] == []
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words"),
+    [
+        ("polkit", "not-found", "polkit is not-found. Run 'sudo apt install polkitd' there, then setup.yml; or set "),
+        ("refusal", "Access denied", f"may not start and stop {UNIT} without sudo (Access denied). Let "),
+        ("port", "inactive", "everybody may call the camera's port: nftables does not keep strangers out. Let "),
+        ("id", "#!/bin/sh\necho eye\n", f"eye may not read the journal of {UNIT}. Let eye use sudo there"),
+    ],
+)
+def test_what_a_user_without_sudo_lacks_is_named(bare: Camera, file: str, text: str, words: str) -> None:
+    (bare.bin / file).write_text(text)
+    lines = without_sudo(bare)["problems"]
+    assert any(words in line for line in lines) and (len(lines) == 1 or file == "id")
+
+
+def test_directories_of_another_and_images_out_of_reach_are_named(bare: Camera) -> None:
+    bare.program("id", '#!/bin/sh\ncase "$1" in -un) echo nobody ;; *) echo nobody adm ;; esac\n')
+    images = bare.bin.parent / "images"
+    (line,) = without_sudo(bare)["problems"]
+    assert line.startswith(f"{images} does not belong to nobody. Let nobody use sudo there")
+    found = without_sudo(bare, required=False)["found"]
+    below = [images, images / ".wildberryeye", images / ".wildberryeye" / "day"]
+    assert found["foreign_directories"] == [*map(str, below), f"{below[-1]}/batch"]
+    missing = without_sudo(bare, image_dir=str(images / "gone"))["problems"]
+    assert missing[0].endswith("Start its service once, then run setup.yml, or correct wildberryeye_image_dir")
+    bare.program("find", '#!/bin/sh\ncase "$*" in *readable*) echo /x/object_1.jpg ;; esac\n')
+    (line,) = without_sudo(bare)["problems"]
+    assert "may not read /x/object_1.jpg. Take UMask= out of" in line
+
+
+def test_in_check_mode_what_setup_would_give_is_not_called_missing(bare: Camera) -> None:
+    (bare.bin / "refusal").write_text("Access denied")
+    bare.program("sudo", "#!/bin/sh\n")
+    images = str(bare.bin.parent / "images")
+    assert not bare.check(check=True, sudo=False, image_dir=images).get("failed")
+    (line,) = bare.check(sudo=False, image_dir=images)["problems"]
+    assert line.endswith("Look at 'systemctl status polkit' there")
+
+
 # -- what a person reads last ----------------------------------------------------------------------------
 
 KNOWN = {"changed": False, "msg": "known: ED25519 SHA256:x"}
@@ -271,3 +362,11 @@ def test_lingering_that_was_refused_fails_the_run_with_the_command_that_helps(as
 def test_a_key_that_cannot_be_removed_fails_a_removal() -> None:
     failed, lines = table("remove", object=({"failed": True, "reached": True, "msg": "no"}, {}), motion=(KNOWN, {}))
     assert failed and lines[1:3] == ["object        not removed  no", "motion        removed"]
+
+
+@pytest.mark.parametrize("asked", ["setup", "remove"])
+def test_what_could_not_be_given_or_taken_fails_the_run_and_says_why(asked: str) -> None:
+    hostvars = {"object": {"wildberryeye_check_result": READY, "wildberryeye_access_failure": "no sudo. Allow it"}}
+    result = readiness(hostvars, hostvars, asked, "")
+    assert result["failed"] and "no sudo. Allow it" in result["table"]
+    assert ("-e wildberryeye_camera_sudo=true" in result["table"]) == (asked == "remove")

@@ -20,7 +20,7 @@ def test_every_filter_has_the_name_that_roles_use() -> None:
     filters = station.FilterModule().filters()
     assert filters == {
         name: getattr(station, name)
-        for name in ("camera_modes", "explained", "inventory_problems", "outcomes", "rsync_options")
+        for name in ("camera_modes", "explained", "inventory_problems", "outcomes", "rsync_options", "without_room")
     }
 
 

@@ -105,6 +105,12 @@ def test_what_systemd_says_reaches_the_person_in_one_line(verb: str, answer: tup
     assert str(caught.value) == f"{verb} {NAME}: {said}. Look at 'systemctl status {NAME}' on the camera"
 
 
+@pytest.mark.parametrize("said", ["Interactive authentication required.", "Access denied"])
+def test_a_user_who_may_not_is_sent_to_setup(said: str) -> None:
+    with pytest.raises(Error, match=r"Run setup\.yml$"):
+        Systemd(answer=(1, "", f"Failed to stop {NAME}: {said}\n")).unit().stop()
+
+
 @pytest.mark.parametrize("answer", [(1, "", "Failed to connect to bus"), (0, "", ""), (0, "LoadState=loaded\n", "")])
 def test_a_camera_without_systemd_says_so(answer: tuple[int, str, str]) -> None:
     with pytest.raises(Error, match=f"^look at {NAME}: .*Check on the camera that systemd runs$"):

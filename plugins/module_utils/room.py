@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Room on the orchestrator's disk: whether what waits on the cards fits, before any of it is carried."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .errors import Error
+from .layout import Layout
+from .module import megabytes
+
+_TO_SPARE = 64 << 20
+"""Bytes that stay free: without the room for a record of 2 KB nothing could be started tomorrow."""
+_BESIDES = 1024
+"""Bytes that an image takes besides its own: in zip, list and manifest, and of its last block on the disk."""
+
+
+def free(layout: Layout) -> int:
+    """Return the free bytes of the disk that the data directory lies on, or will lie on."""
+    path = layout.data_dir
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    space = os.statvfs(path)
+    return space.f_bavail * space.f_frsize
+
+
+def wanted(layout: Layout, camera: str, batches: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many more bytes carrying `batches` takes.
+
+    Args:
+        layout: the data directory.
+        camera: whose batches.
+        batches: as the module `image_batch` returns them. What comes as files lies there twice for a while, as files
+            and in the archive; a zip becomes the archive.
+    """
+    total = 0
+    for batch in batches:
+        size = int(batch["bytes"]) + int(batch["images"]) * _BESIDES
+        path = os.path.join(layout.incoming(camera), str(batch["experiment"]), str(batch["batch"]))
+        arrived = min(_below(path) + _size(f"{path}.zip"), size)
+        total += size * (1 if batch["zipped"] else 2) - arrived
+    return total
+
+
+def lacking(needs: Mapping[str, tuple[int, int]], data_dir: str) -> dict[str, str]:
+    """Return the cameras whose images do not fit, and a line for each.
+
+    As many cameras as possible come home: those with the least first.
+
+    Args:
+        needs: camera to the bytes that it wants and the bytes that were free.
+        data_dir: the data directory, to name it.
+    """
+    lines: dict[str, str] = {}
+    left = min((room for _, room in needs.values()), default=0) - _TO_SPARE
+    for camera, (size, room) in sorted(needs.items(), key=lambda item: item[1]):
+        if not size or size <= left:
+            left -= size
+            continue
+        others = f", besides {megabytes(room - _TO_SPARE - left)} for other cameras" if left < room - _TO_SPARE else ""
+        lines[camera] = str(
+            Error(
+                f"carry its images to {data_dir}",
+                f"{megabytes(size + _TO_SPARE)} needed there, {megabytes(_TO_SPARE)} of it to spare{others}; "
+                f"{megabytes(room)} free",
+                f"Free {megabytes(size - left)} or more there and run it again: nothing is lost",
+            )
+        )
+    return lines
+
+
+def _below(directory: str) -> int:
+    total = 0
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(directory) as listing:
+        for item in listing:
+            with contextlib.suppress(FileNotFoundError):
+                total += item.stat(follow_symlinks=False).st_size
+    return total
+
+
+def _size(path: str) -> int:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether what waits on the cards fits is known before it is carried; what has arrived already needs no room again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import room
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from unit.support import BATCH, EXPERIMENT, arrive, images
+
+MB = 1_000_000
+SPARE = 64 << 20
+
+
+def batch(size: int, zipped: bool, count: int = 3) -> dict[str, object]:
+    return {"experiment": EXPERIMENT, "batch": BATCH, "images": count, "bytes": size, "zipped": zipped}
+
+
+def test_images_that_come_one_by_one_need_room_for_the_archive_as_well(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    one = room.wanted(layout, "object", [batch(MB, zipped=True)])
+    assert MB < one < MB + 10_000
+    assert room.wanted(layout, "object", [batch(MB, zipped=False)]) == 2 * one
+    assert room.wanted(layout, "object", []) == 0
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_what_has_arrived_already_needs_no_room_again(tmp_path: Path, zipped: bool) -> None:
+    layout = Layout(str(tmp_path))
+    before = room.wanted(layout, "object", [batch(1800, zipped)])
+    arrive(tmp_path, images(2), zipped=zipped)
+    after = room.wanted(layout, "object", [batch(1800, zipped)])
+    assert 1200 <= before - after < 3000
+
+
+def test_as_many_cameras_as_possible_come_home_those_with_the_least_first() -> None:
+    free = SPARE + 10 * MB
+    needs = {"a": (8 * MB, free), "b": (6 * MB, free), "c": (3 * MB, free), "d": (0, free)}
+    lines = room.lacking(needs, "/data")
+    assert list(lines) == ["a"]
+    assert lines["a"] == (
+        "carry its images to /data: 75.1 MB needed there, 67.1 MB of it to spare, besides 9.0 MB for other cameras; "
+        "77.1 MB free. "
+        "Free 7.0 MB or more there and run it again: nothing is lost"
+    )
+    assert list(room.lacking({"a": (1, 0), "b": (0, 0)}, "/data")) == ["a"]
+    assert room.lacking({}, "/data") == {}
+
+
+def test_the_room_of_a_directory_that_is_not_there_yet_is_that_of_its_disk(tmp_path: Path) -> None:
+    assert room.free(Layout(str(tmp_path / "not" / "yet"))) > 0
