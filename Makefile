@@ -2,6 +2,7 @@
 # make test    run the tests
 # make faults  run every row of what must be survived, the slow ones too, and print the table of them
 # make mutations   break the product on purpose, one promise at a time, and see the rows that guard it turn red
+# make fuzz    send the product's readers what no camera ever sent, for a minute each
 # make lint    run the linters
 # make bench   measure start and stop beside their floors; BENCH=heartbeat: what the heartbeat of forty cameras costs
 # make lab-up, make lab-down    emulated cameras and an orchestrator to try things on (LAB="--cameras 4 …")
@@ -9,7 +10,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mutations lint bench lab-up lab-down clean
+.PHONY: help setup demo test faults mutations fuzz lint bench lab-up lab-down clean
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=tests $(VENV)/python
@@ -36,6 +37,9 @@ faults: setup
 mutations: setup
 	@$(IN_TESTS) -m faults.mutations $(MUTATIONS)
 
+fuzz: setup
+	@PYTHONPATH=collections:tests $(VENV)/python -m fuzz --seconds 60
+
 lint: setup
 	$(VENV)/ruff check $(OURS)
 	$(VENV)/ruff format --check $(OURS)
@@ -44,7 +48,7 @@ lint: setup
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run roles/image_collection/files/rsync_unless_silent; fi
 
 bench: setup
 	@$(IN_TESTS) -m bench $(BENCH)
