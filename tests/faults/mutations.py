@@ -141,7 +141,7 @@ def _mutate(copy: Path, mutation: Mutation) -> None:
 
 
 def _red(copy: Path, row: str) -> bool:
-    """Tell whether the tests of a row ran and each of them failed."""
+    """Tell whether the tests of a row ran and one of them failed."""
     file, _, words = row.partition("::")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/faults/{file}", "-k", words]
     with subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
@@ -151,10 +151,11 @@ def _red(copy: Path, row: str) -> bool:
             # pytest takes its hosts down when it is asked to end.
             running.terminate()
             raise
-    failed, passed = (int((re.findall(rf"(\d+) {word}", text) or ["0"])[-1]) for word in ("failed", "passed"))
-    if running.returncode != 1 or not failed or passed:
+    # Errors of collection and of the lab end otherwise, or without a failure.
+    red = running.returncode == 1 and re.search(r"\d+ failed", text) is not None
+    if not red:
         print(text, file=sys.stderr)
-    return running.returncode == 1 and failed > 0 and not passed
+    return red
 
 
 if __name__ == "__main__":
