@@ -219,7 +219,7 @@ class Book:
             self.now,
             self.stop_time,
             self.wanted,
-            lambda name: os.path.lexists(self.layout.experiment(name)),
+            self._taken,
         )
         if opened.record not in self.records:
             self.records.insert(0, opened.record)
@@ -236,6 +236,12 @@ class Book:
             "night": False,
             "msg": "; ".join(filter(None, [f"experiment {opened.record.id} {verb}", in_the_way])),
         }
+
+    def _taken(self, name: str) -> bool:
+        """Tell whether something has that name; not so where a run was killed before its record had one."""
+        path = self.layout.experiment(name)
+        begun = f"{os.path.basename(self.layout.record(name))}.tmp"
+        return os.path.lexists(path) and not (os.path.isdir(path) and set(os.listdir(path)) <= {begun})
 
     def noted(self) -> dict[str, Any]:
         """Note what went wrong."""

@@ -412,13 +412,7 @@ class Opening(OnOrchestrator):
         assert not unreadable
 
     def done(self, root: Path, outcome: Outcome) -> None:
-        # Killed before its record had its name, an experiment leaves a directory whose name is not used again.
-        opened = outcome.ok()["id"]
-        unrecorded = [path for path in self.files(root).glob("new*") if not (path / "experiment.json").exists()]
-        assert opened == ("new_2" if unrecorded else "new")
-        for path in unrecorded:
-            assert {each.name for each in path.iterdir()} <= {"experiment.json.tmp"}
-            shutil.rmtree(path)
+        assert outcome.ok()["id"] == "new", "a directory without a record is nobody's"
         self.swept(root)
         assert sorted(record.load_all(self.layout(root))[0][0].cameras) == ["object"]
         before = record.load(self.layout(root), BEFORE)
