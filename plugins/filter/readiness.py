@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import failure
 
+_GIVEN_UP = "or leave on it what is there: -e wildberryeye_camera_sudo=true -e wildberryeye_limit_camera_port=false"
 _Row = tuple[bool, str, list[str]]
 """Whether it failed, its outcome, and lines that say what to do."""
 
@@ -36,8 +37,13 @@ def _set_up(facts: Mapping[str, Any]) -> _Row:
     check = facts.get("wildberryeye_check_result") or {}
     if key.get("failed"):
         return True, "not ready", [failure.in_one_line(key)]
+    # What could not be given or taken, before what is missing for that.
+    access = [str(facts["wildberryeye_access_failure"])] if "wildberryeye_access_failure" in facts else []
     if check.get("failed"):
-        return True, "not ready", list(check.get("problems") or [failure.in_one_line(check)])
+        found = list(check.get("problems") or [failure.in_one_line(check)])
+        return True, "not ready", [*(line for line in access if line not in found), *found]
+    if access:
+        return True, "not ready", access
     if check.get("skipped", not check):
         return False, "not checked", ["it is looked at once its host key is pinned"]
     return False, "ready", []
@@ -47,6 +53,8 @@ def _removed(facts: Mapping[str, Any]) -> _Row:
     key = facts.get("wildberryeye_host_key_result") or {}
     if key.get("failed"):
         return True, "not removed", [failure.in_one_line(key)]
+    if "wildberryeye_access_failure" in facts:
+        return True, "not removed", [str(facts["wildberryeye_access_failure"]), _GIVEN_UP]
     return False, "removed", []
 
 

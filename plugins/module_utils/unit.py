@@ -95,10 +95,12 @@ class Unit:
     def _systemctl(self, verb: str) -> None:
         status, out, err = self._run(["systemctl", verb, self.name])
         if status:
+            refused = "authentication required" in err or "Access denied" in err
             raise Error(
                 f"{verb} {self.name}",
                 err or out or f"systemctl ended with status {status}",
-                f"Look at 'systemctl status {self.name}' on the camera",
+                # Without sudo, it is setup that allows it.
+                "Run setup.yml" if refused else f"Look at 'systemctl status {self.name}' on the camera",
             )
 
     def _read(self) -> dict[str, str]:

@@ -11,8 +11,12 @@ version_added: 0.1.0
 description:
   - Looks whether the camera can be reached by SSH, whether sudo works without a password, whether Python and rsync
     are there, and whether the camera's systemd unit runs the right mode and comes back after a power cut.
+  - Where the work is to be done without sudo, it looks instead whether the user may start and stop the unit, owns the
+    image directory, and may read images and journal.
   - Fails with a line for each thing that is missing, which says how to mend it.
   - Reads only, and needs no Python on the camera; its action plugin does it all. Run it without C(become).
+  - To see whether the user may control the unit, it lets systemd forget a failure that there is none of, which changes
+    nothing but its counter of restarts.
 author:
   - WildBerryEye contributors (@wildberryeye)
 options:
@@ -29,9 +33,25 @@ options:
     description: The Python that modules run with on the camera.
     type: str
     default: /usr/bin/python3
+  sudo:
+    description: Whether the orchestrator works as root on the camera, or without sudo.
+    type: bool
+    default: true
+  limited:
+    description: Whether the camera is to refuse everybody but the orchestrator on its port.
+    type: bool
+    default: false
+  image_dir:
+    description: The directory on the camera that its service writes into. Looked at where O(sudo=false).
+    type: str
+    default: ""
+  required:
+    description: Whether to fail for what is missing. V(false) returns RV(found) instead, for the role C(camera_access).
+    type: bool
+    default: true
 attributes:
   check_mode:
-    description: Does the same, as it only reads.
+    description: Does the same, as it only reads. What the role C(camera_access) would put there is not called missing.
     support: full
   diff_mode:
     description: Is not supported.
@@ -51,6 +71,10 @@ problems:
   elements: str
   returned: always
   sample: ["rsync is not installed on the camera. Run 'sudo apt install rsync' there"]
+found:
+  description: Who the user is, what it may do, and what was put there for that.
+  type: dict
+  returned: with O(required=false)
 reached:
   description: Whether the camera was reached by SSH.
   type: bool
@@ -65,6 +89,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "service": {"type": "str", "default": "wildberryeye.service"},
     "mode": {"type": "str", "choices": ["object", "motion"], "required": True},
     "python": {"type": "str", "default": "/usr/bin/python3"},
+    "sudo": {"type": "bool", "default": True},
+    "limited": {"type": "bool", "default": False},
+    "image_dir": {"type": "str", "default": ""},
+    "required": {"type": "bool", "default": True},
 }
 
 

@@ -11,6 +11,7 @@ import ast
 import fcntl
 import hashlib
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,11 +30,32 @@ BUILDER = "wildberryeye-lab-image-builder"  # one at a time, under the lock
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "dbus-user-session", "libpam-systemd", "openssh-server", "sudo"),
     *("python3", "python3-flask", "python3-pil", "python3-psutil", "python3-venv", "rsync", "zip", "unzip"),
-    *("iproute2", "procps", "strace", "faketime"),
+    *("iproute2", "procps", "strace", "faketime", "polkitd", "nftables"),
 )
+
+# Debian 13 locks polkit up in ways that a container may not, and systemd then refuses to start it.
+UNLOCKED = """[Service]
+LockPersonality=no
+MemoryDenyWriteExecute=no
+PrivateDevices=no
+PrivateNetwork=no
+ProtectClock=no
+ProtectHostname=no
+ProtectKernelLogs=no
+ProtectKernelModules=no
+ProtectKernelTunables=no
+RestrictAddressFamilies=
+RestrictNamespaces=no
+RestrictRealtime=no
+RestrictSUIDSGID=no
+SystemCallArchitectures=
+SystemCallFilter=
+"""
 
 # Keys and ids are made when a host boots: two hosts that share them would not be two hosts.
 CUSTOMIZE = (
+    'mkdir "$1"/etc/systemd/system/polkit.service.d',
+    f'printf %s {shlex.quote(UNLOCKED)} > "$1"/etc/systemd/system/polkit.service.d/lab.conf',
     'rm -f "$1"/etc/ssh/ssh_host_*_key "$1"/etc/ssh/ssh_host_*_key.pub',
     'echo "LANG=C.UTF-8" > "$1"/etc/default/locale',
     'echo "LANG=C.UTF-8" > "$1"/etc/locale.conf',
@@ -41,7 +63,8 @@ CUSTOMIZE = (
 
 # Run in the host image with requirements.txt as standard input. PATH stands in /etc/environment for
 # commands over ssh (PAM reads it) and in profile.d for login shells (/etc/profile resets PATH). A lingering
-# user has a `systemctl --user` without being logged in.
+# user has a `systemctl --user` without being logged in. polkit is for the cameras: here it would let the user turn
+# lingering on himself, and what setup says where he may not is to be seen.
 ORCHESTRATOR_RECIPE = f"""
 set -eu
 python3 -m venv {VENV}
@@ -49,6 +72,7 @@ python3 -m venv {VENV}
 useradd --create-home --uid 1000 --shell /bin/bash decim
 mkdir -p /var/lib/systemd/linger
 touch /var/lib/systemd/linger/decim
+ln -s /dev/null /etc/systemd/system/polkit.service
 install -d -o decim -g decim /home/decim/wildberryeye /home/decim/wildberryeye-orchestrator
 echo 'PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin' >> /etc/environment
 echo 'export PATH={VENV}/bin:/usr/local/bin:/usr/bin:/bin' > /etc/profile.d/wildberryeye.sh

@@ -307,7 +307,9 @@ class Lab:
 
     def _camera_job(self, camera: Camera, tag: str) -> Callable[[], None]:
         spec = camera.spec
-        options = [f"--volume={self.checkout}/tests/lab:{LAB}:ro", f"--volume={camera.state_dir}:{STATE_DIR}"]
+        # It may set up a packet filter, in a network namespace that is its own.
+        options = ["--cap-add=NET_ADMIN"]
+        options += [f"--volume={self.checkout}/tests/lab:{LAB}:ro", f"--volume={camera.state_dir}:{STATE_DIR}"]
         if spec.cpus is not None:
             options += [f"--cpus={spec.cpus:g}"]
         if spec.memory is not None:
