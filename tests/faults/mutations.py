@@ -73,7 +73,7 @@ MUTATIONS = [
             'temporary = f"{path}.tmp"': "temporary = path",
             "            publish(temporary, path)\n": "            sync_directory(os.path.dirname(path))\n",
         },
-        ["test_c_crash_points.py::test_c1"],
+        ["test_c_crash_points.py::test_c1_a_module_killed_before"],
     ),
     Mutation(
         "stop does not set aside",
@@ -143,7 +143,8 @@ def _mutate(copy: Path, mutation: Mutation) -> None:
 def _red(copy: Path, row: str) -> bool:
     """Tell whether the tests of a row ran and one of them failed."""
     file, _, words = row.partition("::")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"tests/faults/{file}", "-k", words]
+    options = ["-q", "-p", "no:cacheprovider", "-m", "not slow", "-k", words]
+    command = [sys.executable, "-m", "pytest", *options, f"tests/faults/{file}"]
     with subprocess.Popen(command, cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         try:
             text, _ = running.communicate(timeout=_TIMEOUT)
