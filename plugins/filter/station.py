@@ -68,7 +68,9 @@ def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: i
     Raises:
         AnsibleFilterError: if one has a name that could be more to rsync than a name.
     """
-    options = ["--inplace", "--prune-empty-dirs", f"--stop-after={max(1, -(-int(timeout) // 60))}"]
+    # Goes on where it was without reading again, on both sides, what has arrived: a Zero would be silent for minutes.
+    # That the whole is what it must be is proven afterwards, by SHA-256.
+    options = ["--append", "--prune-empty-dirs", f"--stop-after={max(1, -(-int(timeout) // 60))}"]
     if bwlimit:
         options.append(f"--bwlimit={bwlimit}")
     for batch in batches:

@@ -15,7 +15,7 @@ from typing import Any
 from .errors import Error, one_line
 from .names import is_batch, is_experiment, is_image
 
-_MOST_BATCHES = 1000
+_MOST_BATCHES = 100_000
 _MOST_NAMES = 100_000
 _Check = Callable[[Any], Any]
 """Returns a value as it may be used; raises ValueError, TypeError or KeyError if it is none of that kind."""

@@ -49,8 +49,12 @@ def note_recording(layout: Layout, camera: str, wanted: str) -> None:
 
 
 def open_id(layout: Layout, camera: str, *states: str) -> str:
-    """Return the experiment in which `camera` is in one of `states`; empty if there is none."""
-    found = experiment.open_for(record.load_all(layout)[0], camera, states)
+    """Return the experiment in which `camera` is in one of `states`; empty if there is none that can be read."""
+    try:
+        records, _ = record.load_all(layout)
+    except OSError:
+        return ""
+    found = experiment.open_for(records, camera, states)
     return found.id if found else ""
 
 

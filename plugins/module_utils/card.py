@@ -197,7 +197,8 @@ class Card:
         """Return those of `images` that the camera has finished, never the newest.
 
         The camera writes in place, and answers 500 when its newest image vanishes. Its clock may be
-        wrong, so ages are measured against the newest image.
+        wrong, so ages are measured against the newest image; and where it was set back, images of the
+        future lie there, and what is written now is not the newest of all.
         """
         changed = []
         for name in images:
@@ -206,11 +207,14 @@ class Card:
         changed.sort()
         if not changed:
             return []
-        newest = changed.pop()[0]
+        now = time.time()
+        newest = {changed[-1], *[each for each in changed if each[0] <= now][-1:]}
+        old = changed[-1][0] - _STABLE_AFTER
         return [
             name
             for mtime, name in changed
-            if mtime < newest - _STABLE_AFTER or ends_as_jpeg(os.path.join(self.image_dir, name))
+            if (mtime, name) not in newest
+            and ((mtime < old and abs(now - mtime) > _STABLE_AFTER) or ends_as_jpeg(os.path.join(self.image_dir, name)))
         ]
 
     def set_aside(self, images: list[str], fallback: str) -> SetAside:

@@ -61,7 +61,12 @@ def receive(layout: Layout, camera: str, experiment: str, batch: str) -> Receive
         OSError: if the archive or the receipt cannot be written; nothing is licensed then.
     """
     arrived = os.path.join(layout.incoming(camera), experiment, batch)
-    listed = manifest.load(f"{arrived}.manifest", experiment, batch)
+    try:
+        listed = manifest.load(f"{arrived}.manifest", experiment, batch)
+    except Error:
+        # What has arrived is not asked for again: it has to go, so that it comes anew.
+        durable.remove(f"{arrived}.manifest")
+        raise
     known = _written(layout, experiment, camera, batch)
     if known is not None and known.manifest_sha256 == listed.sha256 and _held(layout, camera, known, listed):
         return _received(known, listed, fresh=False)

@@ -33,16 +33,21 @@ def wanted(layout: Layout, camera: str, batches: Iterable[Mapping[str, Any]]) ->
     Args:
         layout: the data directory.
         camera: whose batches.
-        batches: as the module `image_batch` returns them. What comes as files lies there twice for a while, as files
-            and in the archive; a zip becomes the archive.
+        batches: as the module `image_batch` returns them. A zip becomes the archive. What comes as files lies there
+            twice while the archive is made, as files and in it: one batch after the other.
     """
-    total = 0
+    total = largest = 0
     for batch in batches:
         size = int(batch["bytes"]) + int(batch["images"]) * _BESIDES
         path = os.path.join(layout.incoming(camera), str(batch["experiment"]), str(batch["batch"]))
-        arrived = min(_below(path) + _size(f"{path}.zip"), size)
-        total += size * (1 if batch["zipped"] else 2) - arrived
-    return total
+        if batch["zipped"]:
+            arrived = _size(f"{path}.zip")
+            # It is larger than its images: once it is whole, it only changes its name.
+            total += 0 if arrived > int(batch["bytes"]) else size - arrived
+        else:
+            total += size - min(_below(path), size)
+            largest = max(largest, size)
+    return total + largest
 
 
 def lacking(needs: Mapping[str, tuple[int, int]], data_dir: str) -> dict[str, str]:

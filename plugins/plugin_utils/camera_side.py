@@ -70,7 +70,8 @@ class CameraSideAction(ActionBase):  # type: ignore[misc]  # ansible-core has no
             raise NotDoneThere(
                 self.tried,
                 f"no answer from the camera within {self.limit:.0f} s, though ssh reaches it",
-                "Its card may be failing. Run it again; if it says the same then, reboot the camera: nothing is lost",
+                "It may be at work still, or its card failing. Run it again later; if it says the same then, "
+                "reboot the camera: nothing is lost",
             )
         if result.get("failed") or result.get("unreachable"):
             # Our own modules say what to do; what ssh, sudo or a missing Python say has to be explained.
@@ -120,7 +121,7 @@ def _children() -> list[int]:
     """Return the processes that this one, which works for one camera, has started."""
     found = []
     for name in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", errors="replace") as file:
             if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
                 found.append(int(name))
     return found

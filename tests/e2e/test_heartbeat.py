@@ -39,11 +39,15 @@ def watched(station: Station) -> Station:
 
 
 def told(station: Station, camera: str, name: str = "") -> list[dict[str, Any]]:
-    """Return what events.jsonl says of a camera: all of it, or the events of that name."""
+    """Return what events.jsonl says of a camera: all but what its clock shows, or the events of that name."""
     found = []
     for path in sorted(station.data.glob("*/events.jsonl")):
         found += [json.loads(line) for line in path.read_text().splitlines()]
-    return [event for event in found if event["camera"] == camera and (not name or event["event"] == name)]
+    return [
+        event
+        for event in found
+        if event["camera"] == camera and event["event"] in ({name} if name else {event["event"]} - {"clock"})
+    ]
 
 
 def probes(camera: Camera) -> list[float]:

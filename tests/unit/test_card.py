@@ -251,6 +251,16 @@ def test_ages_do_not_depend_on_the_cameras_clock(tmp_path: Path) -> None:
         assert card.stable([image(1), image(2)]) == []
 
 
+def test_where_the_clock_was_set_back_the_image_being_written_is_still_left(tmp_path: Path) -> None:
+    card = make_card(tmp_path / "card", images(4))
+    (tmp_path / "card" / image(3)).write_bytes(b"half-written just now")
+    now = time.time()
+    for number, seconds in ((1, -86400.0), (2, 600.0), (3, 0.5), (4, 5.0)):
+        os.utime(tmp_path / "card" / image(number), (now - seconds, now - seconds))
+    # The first is of tomorrow, and the last that a clock of today has named may be the newest as well.
+    assert sorted(card.stable(card.loose().images)) == [image(2), image(4)]
+
+
 def test_a_jpeg_is_known_by_its_end_and_nothing_else_is_opened(tmp_path: Path) -> None:
     path = tmp_path / "x"
     for content, whole in ((jpeg(1), True), (b"\xff\xd9", True), (b"\xd9", False), (b"", False), (b"\xff\xd8x", False)):

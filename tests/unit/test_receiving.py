@@ -200,7 +200,8 @@ def test_a_manifest_that_names_what_is_no_image_is_refused_whole(layout: Layout,
     before = tree(data_dir)
     with pytest.raises(Error, match="Nothing of it was deleted"):
         receive(layout)
-    assert tree(data_dir) == before
+    # It comes anew with the next run, whatever it says then.
+    assert tree(data_dir) == {path: sha256 for path, sha256 in before.items() if not path.endswith(".manifest")}
 
 
 @pytest.mark.parametrize("cut", [1, 2, 20, 200])

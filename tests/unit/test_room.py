@@ -27,12 +27,19 @@ def test_images_that_come_one_by_one_need_room_for_the_archive_as_well(tmp_path:
     assert room.wanted(layout, "object", []) == 0
 
 
+def test_batches_of_files_are_archived_one_after_the_other_and_a_zip_that_is_here_needs_nothing(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    assert room.wanted(layout, "object", [batch(MB, zipped=False)] * 5) < 6 * (MB + 10_000)
+    arrive(tmp_path, images(2))
+    assert room.wanted(layout, "object", [batch(sum(map(len, images(2).values())), zipped=True, count=50_000)]) == 0
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 def test_what_has_arrived_already_needs_no_room_again(tmp_path: Path, zipped: bool) -> None:
     layout = Layout(str(tmp_path))
-    before = room.wanted(layout, "object", [batch(1800, zipped)])
+    before = room.wanted(layout, "object", [batch(6000, zipped)])
     arrive(tmp_path, images(2), zipped=zipped)
-    after = room.wanted(layout, "object", [batch(1800, zipped)])
+    after = room.wanted(layout, "object", [batch(6000, zipped)])
     assert 1200 <= before - after < 3000
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.wildberryeye.orchestrator.plugins.filter.station import rsync_options
 from unit.support import ROOT
 
 SCRIPT = ROOT / "roles" / "image_collection" / "files" / "rsync_unless_silent"
 
 pytestmark = pytest.mark.skipif(
-    not (shutil.which("rsync") and shutil.which("pgrep")), reason="needs rsync and pgrep, as the orchestrator does"
+    not all(map(shutil.which, ("rsync", "pgrep", "strace"))), reason="needs rsync, pgrep and strace"
 )
 
 
@@ -30,7 +31,7 @@ def begin(tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     # What runs on a camera does not hold the output here open.
     shell.write_text('#!/bin/sh\nshift\nexec "$@" 2>/dev/null\n')
     shell.chmod(0o755)
-    command = [str(SCRIPT), "-rt", "--inplace", f"--rsh={shell}", *options, f"camera:{there}/", f"{tmp_path}/here/"]
+    command = [str(SCRIPT), "-rt", "--append", f"--rsh={shell}", *options, f"camera:{there}/", f"{tmp_path}/here/"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -68,3 +69,20 @@ def test_a_slow_camera_is_waited_for(tmp_path: Path) -> None:
 def test_what_rsync_says_and_how_it_ends_is_passed_on(tmp_path: Path) -> None:
     done = subprocess.run([SCRIPT, "-a", f"{tmp_path}/nothing", f"{tmp_path}/here"], capture_output=True, text=True)
     assert done.returncode == 23 and "No such file" in done.stderr
+
+
+def test_a_transfer_that_goes_on_where_it_was_is_not_ended_over_what_has_arrived(tmp_path: Path) -> None:
+    # Reading 100 MB takes this camera ten seconds: it would say nothing meanwhile.
+    content = os.urandom(100_000_000)
+    shell = tmp_path / "ssh"
+    slow = "strace -f -qq -o /dev/null -e trace=read -e inject=read:delay_enter=25000"
+    shell.write_text(f'#!/bin/sh\nshift\nexec {slow} "$@" 2>/dev/null\n')
+    shell.chmod(0o755)
+    for name, size in (("there", len(content)), ("here", 98_000_000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "images.zip").write_bytes(content[:size])
+    options = [each for each in rsync_options([], "", 600) if not each.startswith(("--include", "--exclude"))]
+    command = [str(SCRIPT), "-rt", *options, "--timeout=4", f"--rsh={shell}"]
+    done = subprocess.run([*command, f"camera:{tmp_path}/there/", f"{tmp_path}/here/"], timeout=120)
+    assert done.returncode == 0
+    assert (tmp_path / "here" / "images.zip").read_bytes() == content
