@@ -10,6 +10,7 @@ strace 6.1 does not deliver an injected signal at all; and a call is counted by 
 
 from __future__ import annotations
 
+import abc
 import contextlib
 import hashlib
 import json
@@ -88,36 +89,36 @@ class Call(NamedTuple):
         return kind and not failed and any(path.startswith(f"{root}/") or path == str(root) for path in self.paths)
 
 
-class Case:
+class Case(abc.ABC):
     """A starting state, the module that is run on it, and what must hold whenever that is killed."""
 
     module = ""
 
+    @abc.abstractmethod
     def prepare(self, root: Path) -> None:
         """Make the state below `root`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def arguments(self, root: Path) -> dict[str, Any]:
         """The module's arguments."""
-        raise NotImplementedError
 
     def environment(self, root: Path) -> dict[str, str]:
         """What is added to its environment."""
         return {}
 
+    @abc.abstractmethod
     def files(self, root: Path) -> Path:
         """The directory whose changes count."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def held(self, root: Path) -> None:
         """Check that nothing is lost, whatever happened."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def done(self, root: Path, outcome: Outcome) -> None:
         """Check that a run that came to its end has done all of its work, and left nothing unfinished."""
-        raise NotImplementedError
 
-    def reported(self, root: Path) -> None:
+    def reported(self, root: Path) -> None:  # noqa: B027 - not every module reports something
         """Check that whatever the power cut took, what the module has reported is there."""
 
     def again(self, root: Path) -> Outcome:
