@@ -35,6 +35,29 @@ def the_line(run: Run, camera: str, text: str) -> None:
 # -- C4: the remote end is frozen ------------------------------------------------------------------------
 
 
+# Stops each rsync, or what carries it: those of its forefathers that are the sshd of one connection, not of all. Says
+# what it stopped, and the lines of descent if it was nothing.
+FREEZE_TRANSFER = """
+import os, signal, subprocess, sys
+what = sys.argv[1]
+listening = int(os.popen("systemctl show --value --property MainPID ssh").read())
+listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], stdout=subprocess.PIPE, text=True).stdout
+processes = {int(pid): (comm, int(parent)) for pid, parent, comm in (line.split(None, 2) for line in listed.splitlines())}
+lines = []
+for pid, (name, _) in processes.items():
+    if name == "rsync":
+        lines.append([pid])
+        while processes[lines[-1][-1]][1] > 1:
+            lines[-1].append(processes[lines[-1][-1]][1])
+wanted = {pid for line in lines for pid in line if processes[pid][0].startswith(what) and pid != listening}
+for pid in wanted:
+    os.kill(pid, signal.SIGSTOP)
+    print("stopped", pid, *processes[pid])
+if not wanted:
+    print([[(pid, processes[pid][0]) for pid in line] for line in lines])
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("frozen", ["rsync", "sshd"])
 def test_c4_a_transfer_whose_other_end_is_frozen_ends_by_itself(station: Station, frozen: str) -> None:
@@ -45,16 +68,8 @@ def test_c4_a_transfer_whose_other_end_is_frozen_ends_by_itself(station: Station
     camera.shape("2mbit")
     stopping = station.begin("stop")
     wait_until(lambda: bool(list(station.data.glob(".incoming/object/day/*.zip*"))), "the transfer has begun", 60)
-    script = {
-        "rsync": "pkill -STOP -x rsync",
-        # Those of the connection that rsync came by: its parents.
-        "sshd": (
-            "p=$(pgrep -ox rsync); while [ $p -gt 1 ]; do read -r _ _ _ q _ </proc/$p/stat; "
-            'case "$(cat /proc/$q/cmdline)" in *@notty*|*"[priv]"*) kill -STOP $q;; esac; p=$q; done'
-        ),
-    }[frozen]
-    camera.exec("sh", "-c", script)
-    print(camera.exec("ps", "-eo", "pid,ppid,stat,args").stdout)
+    stopped = camera.exec("python3", "-c", FREEZE_TRANSFER, frozen).stdout
+    assert "stopped" in stopped, f"nothing was frozen: {stopped}"
     began = time.monotonic()
     run = station.end(stopping, status=2, timeout=150)
     took = time.monotonic() - began
