@@ -14,7 +14,6 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     lock,
     receiving,
     record,
-    room,
 )
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.image_batch import ARGUMENTS
@@ -46,5 +45,4 @@ class ActionModule(CameraSideAction):
             mine = book.open_id(layout, camera, record.EXPECTED, record.RECORDING)
             wrong = book.note_clock(layout, camera, mine, clock.Offset().logged_in(now, received), "collect")
             result["msg"] += f"; {wrong}" if wrong else ""
-        needed = room.wanted(layout, camera, result.get("batches") or [])
-        return {"reached": True, **result, "needed": needed, "room": room.free(layout)}
+        return {"reached": True, **result}

@@ -74,9 +74,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
             self._display.display(str(found.get("msg", "")))
         else:
             color = C.COLOR_CHANGED if found.get("changed") else C.COLOR_OK
-            said = found.get("msg") if name not in ("synchronize", "file") and "results" not in found else ""
-            if said or name == "synchronize":
-                self._line(result, str(said or "fetched"), color)
+            said = found.get("msg") if name != "file" and "results" not in found else ""
+            if said:
+                self._line(result, str(said), color)
         self._verbose(found)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:

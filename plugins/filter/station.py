@@ -11,9 +11,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     failure,
     inventory,
-    names,
     outcome,
-    room,
 )
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 
@@ -37,7 +35,6 @@ def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], 
     wrong = {camera: outcome.failure(found) for camera, found in steps.items()}
     result: dict[str, Any] = {
         "home": {camera: outcome.label(found) for camera, found in steps.items() if outcome.home(found)},
-        "carried": [camera for camera, found in steps.items() if outcome.home(found) and outcome.carried(found)],
         "failures": {camera: text for camera, text in wrong.items() if text},
     }
     if asked:
@@ -57,43 +54,6 @@ def explained(result: Mapping[str, Any]) -> str:
     return failure.in_one_line(result)
 
 
-def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: int) -> list[str]:
-    """Return the options that make rsync fetch exactly `batches`: manifests, and zips or images.
-
-    Args:
-        batches: as the module `image_batch` returns them.
-        bwlimit: the most that it may take of the link, in rsync's notation; empty for all.
-        timeout: seconds after which it ends by itself, rounded up to minutes.
-
-    Raises:
-        AnsibleFilterError: if one has a name that could be more to rsync than a name.
-    """
-    # Goes on where it was without reading again, on both sides, what has arrived: a Zero would be silent for minutes.
-    # That the whole is what it must be is proven afterwards, by SHA-256.
-    options = ["--append", "--prune-empty-dirs", f"--stop-after={max(1, -(-int(timeout) // 60))}"]
-    if bwlimit:
-        options.append(f"--bwlimit={bwlimit}")
-    for batch in batches:
-        try:
-            path = f"/{names.batch_path(batch['experiment'], batch['batch'])}"
-        except Error as error:
-            raise AnsibleFilterError(str(error)) from None
-        options.append(f"--include=/{batch['experiment']}/")
-        options.append(f"--include={path}.manifest")
-        if batch["zipped"]:
-            options.append(f"--include={path}.zip")
-        else:
-            options += [f"--include={path}/", f"--include={path}/*.jpg"]
-    return [*options, "--exclude=*"]
-
-
-def without_room(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], data_dir: str) -> dict[str, str]:
-    """Return those of `cameras` whose batches do not fit into `data_dir`, and a line for each."""
-    found = {camera: hostvars[camera].get("wildberryeye_batch_result") or {} for camera in cameras}
-    needs = {camera: (result["needed"], result["room"]) for camera, result in found.items() if "needed" in result}
-    return room.lacking(needs, data_dir)
-
-
 class FilterModule:
     """The filters by name."""
 
@@ -103,6 +63,4 @@ class FilterModule:
             "explained": explained,
             "inventory_problems": inventory_problems,
             "outcomes": outcomes,
-            "rsync_options": rsync_options,
-            "without_room": without_room,
         }

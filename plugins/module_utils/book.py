@@ -290,8 +290,6 @@ class Book:
             self._failures(found)
         wrong = dict(self.merged.wrong)
         if not self.check:
-            for name in self.params["carried"]:
-                receiving.forget_incoming(self.layout, names.camera_name(name))
             for each, name in settled(self.records, self.params):
                 # What is wrong with one archive keeps no other camera from being home.
                 try:

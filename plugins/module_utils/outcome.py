@@ -26,9 +26,10 @@ class Outcome(NamedTuple):
 
 def results(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the results that the roles left in a host's variables; {} where a step did not run."""
-    steps = ("recording", "batch", "fetch", "receipt", "cleanup")
-    result: dict[str, Any] = {step: found.get(f"wildberryeye_{step}_result") or {} for step in steps}
-    result["failure"] = found.get("wildberryeye_collection_failure") or ""
+    collection = found.get("wildberryeye_collection_result") or {}
+    result = {"recording": found.get("wildberryeye_recording_result") or {}}
+    result.update({step: collection.get(step) or {} for step in ("batch", "receipt", "cleanup")})
+    result["failure"] = in_one_line(collection) if collection.get("failed") else ""
     return result
 
 
@@ -39,7 +40,7 @@ def recorded(steps: Mapping[str, Any]) -> bool:
 
 def carried(steps: Mapping[str, Any]) -> bool:
     """Tell whether this run has looked at the camera's batches, with the camera's collection lock in its hand."""
-    return bool(steps["batch"]) and not steps["batch"].get("skipped") and not steps["batch"].get("failed")
+    return bool(steps["batch"]) and not steps["batch"].get("failed")
 
 
 def label(steps: Mapping[str, Any]) -> str:
@@ -51,7 +52,7 @@ def home(steps: Mapping[str, Any]) -> bool:
     """Tell whether all that was set aside on the camera is home and gone from its card."""
     if steps["recording"].get("failed") or steps["failure"]:
         return False
-    if not steps["batch"] or steps["batch"].get("skipped"):
+    if not steps["batch"]:
         return bool(steps["recording"].get("waiting") == 0)
     if not steps["batch"].get("batches"):
         return True

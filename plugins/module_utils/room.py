@@ -50,31 +50,25 @@ def wanted(layout: Layout, camera: str, batches: Iterable[Mapping[str, Any]]) ->
     return total + largest
 
 
-def lacking(needs: Mapping[str, tuple[int, int]], data_dir: str) -> dict[str, str]:
-    """Return the cameras whose images do not fit, and a line for each.
-
-    As many cameras as possible come home: those with the least first.
+def check(data_dir: str, needed: int, room: int, others: int) -> None:
+    """Raise `Error` if what a camera's images take does not fit.
 
     Args:
-        needs: camera to the bytes that it wants and the bytes that were free.
         data_dir: the data directory, to name it.
+        needed: the bytes that they take.
+        room: the bytes that are free.
+        others: the bytes that are yet to come from other cameras, at most.
     """
-    lines: dict[str, str] = {}
-    left = min((room for _, room in needs.values()), default=0) - _TO_SPARE
-    for camera, (size, room) in sorted(needs.items(), key=lambda item: item[1]):
-        if not size or size <= left:
-            left -= size
-            continue
-        others = f", besides {megabytes(room - _TO_SPARE - left)} for other cameras" if left < room - _TO_SPARE else ""
-        lines[camera] = str(
-            Error(
-                f"carry its images to {data_dir}",
-                f"{megabytes(size + _TO_SPARE)} needed there, {megabytes(_TO_SPARE)} of it to spare{others}; "
-                f"{megabytes(room)} free",
-                f"Free {megabytes(size - left)} or more there and run it again: nothing is lost",
-            )
-        )
-    return lines
+    left = room - _TO_SPARE - others
+    if not needed or needed <= left:
+        return
+    besides = f", besides {megabytes(others)} for other cameras" if others else ""
+    raise Error(
+        f"carry its images to {data_dir}",
+        f"{megabytes(needed + _TO_SPARE)} needed there, {megabytes(_TO_SPARE)} of it to spare{besides}; "
+        f"{megabytes(room)} free",
+        f"Free {megabytes(needed - left)} or more there and run it again: nothing is lost",
+    )
 
 
 def _below(directory: str) -> int:

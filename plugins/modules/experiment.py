@@ -61,11 +61,6 @@ options:
         that its card says it still records; empty where it records none.
     type: dict
     default: {}
-  carried:
-    description: With O(state=closed), those of O(home) whose batches this run has carried; what is left of them goes.
-    type: list
-    elements: str
-    default: []
   known:
     description: All cameras of the inventory. One that is to record and is not among them is named.
     type: list
@@ -182,7 +177,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "stop_time": {"type": "str", "default": "01:00"},
     "scheduled": {"type": "bool", "default": False},
     "home": {"type": "dict", "default": {}},
-    "carried": {"type": "list", "elements": "str", "default": []},
     "known": {"type": "list", "elements": "str", "default": []},
     "give_up": {"type": "list", "elements": "str", "default": []},
     "failures": {"type": "dict", "default": {}},

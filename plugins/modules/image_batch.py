@@ -120,14 +120,6 @@ free:
   description: Free space on the card in bytes, before.
   type: int
   returned: success
-needed:
-  description: How many more bytes carrying the batches takes on the orchestrator.
-  type: int
-  returned: success
-room:
-  description: Free space of the orchestrator's data directory in bytes.
-  type: int
-  returned: success
 foreign_count:
   description: How many names in the image directory, and in batches, are no images.
   type: int

@@ -19,7 +19,6 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.filter.station import rsync_options
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     answer,
     archive,
@@ -33,6 +32,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_c
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.manifest import Entry
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.receipt import Receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.transfer import rsync_options
 
 Target = Callable[[bytes], None]
 

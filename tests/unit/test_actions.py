@@ -41,7 +41,7 @@ class _Shell:
     tmpdir = None
 
 
-class _Connection:
+class Connection:
     """A connection that nothing goes through."""
 
     _shell = _Shell()
@@ -77,7 +77,7 @@ def act(kind: Any, there: There, check: bool = False, **given: Any) -> dict[str,
     name = kind.__module__.rpartition(".")[2]
     task = Task()
     task.action, task.args, task.check_mode, task.async_val = f"{NAME}.{name}", given, check, 0
-    action = kind(task, _Connection(), None, None, None)
+    action = kind(task, Connection(), None, None, None)
     assert isinstance(action, ActionBase)
     action._execute_module = there.execute
     result = action.run(None, {"inventory_hostname": "object"})

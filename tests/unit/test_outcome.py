@@ -18,8 +18,11 @@ RECORD = {"id": "e", "data_dir": "/d", "cameras": {"object": {"state": "home", "
 
 
 def steps(failure: str = "", **results: Any) -> dict[str, Any]:
-    found: dict[str, Any] = {f"wildberryeye_{name}_result": result for name, result in results.items()}
-    return outcome.results({**found, "wildberryeye_collection_failure": failure})
+    collection: dict[str, Any] = {name: result for name, result in results.items() if name != "recording"}
+    if failure:
+        collection |= {"failed": True, "msg": failure, "reached": True}
+    found = {"wildberryeye_recording_result": results.get("recording"), "wildberryeye_collection_result": collection}
+    return outcome.results(found)
 
 
 def said(asked: str, found: dict[str, Any], record: Any = RECORD, check: bool = False) -> Outcome:
@@ -31,7 +34,7 @@ HOME = steps(recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"left": 0})
 
 def test_a_step_that_did_not_run_is_empty() -> None:
     found = outcome.results({})
-    assert found == {"recording": {}, "batch": {}, "fetch": {}, "receipt": {}, "cleanup": {}, "failure": ""}
+    assert found == {"recording": {}, "batch": {}, "receipt": {}, "cleanup": {}, "failure": ""}
     assert not outcome.recorded(found) and not outcome.home(found) and outcome.failure(found) == ""
 
 
@@ -41,12 +44,11 @@ def test_a_step_that_did_not_run_is_empty() -> None:
         (HOME, True),
         (steps(recording=IDLE, batch={"batches": []}), True),
         (steps(recording={**IDLE, "waiting": 0}), True),
-        (steps(recording={**IDLE, "waiting": 0}, batch={"skipped": True}), True),
         (steps(recording=IDLE), False),
         (steps(recording=DOWN), False),
         (steps(recording=IDLE, batch=BATCH), False),
         (steps(recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"left": 1}), False),
-        (steps(recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"failed": True}), False),
+        (steps("no", recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"failed": True}), False),
         (steps("the transfer stalled", recording=IDLE, batch=BATCH, cleanup={"left": 0}), False),
         (steps(recording={**IDLE, "waiting": None}), False),
     ],

@@ -79,7 +79,7 @@ TABLE = event("failed", "ansible.builtin.assert", msg="camera  outcome\nobject  
         ([FAILED], "wait 300 s: no answer. Restart it"),
         ([FAILED, TABLE], "wait 300 s: no answer. Restart it"),
         ([TABLE], "camera outcome object not recording"),
-        ([event("ok", f"{NAME}.image_receipt", msg="3 images are home")], "3 images are home"),
+        ([event("ok", f"{NAME}.image_collection", msg="3 images are home")], "3 images are home"),
         ([event("ok", "recording", msg="recording")], "recording"),
         ([event("ok", "ansible.builtin.debug", msg="x"), event("ok", f"{NAME}.experiment", msg="y")], ""),
         ([event("skipped", f"{NAME}.recording", msg="x")], ""),

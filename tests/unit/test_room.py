@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import room
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from unit.support import BATCH, EXPERIMENT, arrive, images
 
@@ -43,18 +44,19 @@ def test_what_has_arrived_already_needs_no_room_again(tmp_path: Path, zipped: bo
     assert 1200 <= before - after < 3000
 
 
-def test_as_many_cameras_as_possible_come_home_those_with_the_least_first() -> None:
+def test_images_that_do_not_fit_beside_those_of_the_others_are_not_carried() -> None:
     free = SPARE + 10 * MB
-    needs = {"a": (8 * MB, free), "b": (6 * MB, free), "c": (3 * MB, free), "d": (0, free)}
-    lines = room.lacking(needs, "/data")
-    assert list(lines) == ["a"]
-    assert lines["a"] == (
+    room.check("/data", 10 * MB, free, 0)
+    room.check("/data", 0, 0, MB)
+    with pytest.raises(Error) as refused:
+        room.check("/data", 8 * MB, free, 9 * MB)
+    assert str(refused.value) == (
         "carry its images to /data: 75.1 MB needed there, 67.1 MB of it to spare, besides 9.0 MB for other cameras; "
         "77.1 MB free. "
         "Free 7.0 MB or more there and run it again: nothing is lost"
     )
-    assert list(room.lacking({"a": (1, 0), "b": (0, 0)}, "/data")) == ["a"]
-    assert room.lacking({}, "/data") == {}
+    with pytest.raises(Error, match=r"to spare; 0\.0 MB free"):
+        room.check("/data", 1, 0, 0)
 
 
 def test_the_room_of_a_directory_that_is_not_there_yet_is_that_of_its_disk(tmp_path: Path) -> None:

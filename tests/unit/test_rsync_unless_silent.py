@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.wildberryeye.orchestrator.plugins.filter.station import rsync_options
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.transfer import rsync_options
 from unit.support import ROOT
 
 SCRIPT = ROOT / "roles" / "image_collection" / "files" / "rsync_unless_silent"

@@ -57,7 +57,7 @@ class Remedy:
                 self.said = one_line(str(result.get("msg") or ""))
         elif event.get("event") in ("runner_on_failed", "runner_on_unreachable"):
             self.said = in_one_line(result)
-        elif event.get("event") == "runner_on_ok" and action in ("recording", "image_receipt"):
+        elif event.get("event") == "runner_on_ok" and action in ("recording", "image_collection"):
             self.said = one_line(str(result.get("msg") or ""))
 
     def run(self, playbook: str, config: dict[str, Any], camera: str, experiment: str) -> int:

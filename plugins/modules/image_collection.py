@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image_collection
+short_description: Bring home what was set aside on a camera
+version_added: 0.1.0
+description:
+  - One whole step per camera, so that no camera waits for another but for its turn on the air. The images are made
+    ready as M(wildberryeye.orchestrator.image_batch) does it, fetched with M(ansible.posix.synchronize), proven as
+    M(wildberryeye.orchestrator.image_receipt) does it, and what is proven is deleted from the card as
+    M(wildberryeye.orchestrator.image_cleanup) does it.
+  - Each of these can be killed, and is completed by the next run.
+  - Before it carries anything, it compares the room on the orchestrator's disk with what comes, from this camera and
+    from those that are being carried meanwhile.
+  - Run it against the camera, with C(become). An action plugin does all of it.
+author:
+  - WildBerryEye contributors (@wildberryeye)
+options:
+  image_dir:
+    description: The directory on the camera that its service writes into.
+    type: path
+    required: true
+  data_dir:
+    description: The orchestrator's data directory.
+    type: path
+    required: true
+  purpose:
+    description: What the lock says that this is done for. A V(start) or V(stop) ends a collection in its way.
+    type: str
+    choices: [start, stop, collect]
+    required: true
+  set_aside:
+    description:
+      - Whether to set aside first what the camera has finished, as in M(wildberryeye.orchestrator.image_batch).
+    type: str
+    choices: [none, stable]
+    default: none
+  fallback:
+    description: The experiment that loose images belong to where the card bears no label.
+    type: str
+    default: unclaimed
+  method:
+    description: How the images come, as in M(wildberryeye.orchestrator.image_batch).
+    type: str
+    choices: [zip, files]
+    default: zip
+  at_a_time:
+    description: How many cameras may send at a time, of all runs together. They share one channel.
+    type: int
+    default: 2
+  bwlimit:
+    description: The most that a transfer may take of the link, in the notation of rsync; all of it if empty.
+    type: str
+    default: ""
+  rsync:
+    description: What is run on the orchestrator in place of rsync.
+    type: path
+    default: rsync
+  timeout:
+    description: Seconds after which what works on the camera, or the transfer, is given up.
+    type: int
+    default: 10800
+attributes:
+  check_mode:
+    description: Says how many images it would carry.
+    support: full
+  diff_mode:
+    description: Is not supported.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Bring the images home
+  wildberryeye.orchestrator.image_collection:
+    image_dir: /home/eye/wildberryeye/src/wildberryeyezero/frontend/images
+    data_dir: ~/wildberryeye/analysis/data
+    purpose: collect
+    set_aside: stable
+  become: true
+"""
+
+RETURN = r"""
+batch:
+  description: What M(wildberryeye.orchestrator.image_batch) returned.
+  type: dict
+  returned: always
+fetch:
+  description: What M(ansible.posix.synchronize) returned.
+  type: dict
+  returned: when there was something to carry
+receipt:
+  description: What M(wildberryeye.orchestrator.image_receipt) returned.
+  type: dict
+  returned: when it has arrived
+cleanup:
+  description: What M(wildberryeye.orchestrator.image_cleanup) returned.
+  type: dict
+  returned: when something was proven
+"""
+
+from typing import Any
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "image_dir": {"type": "path", "required": True},
+    "data_dir": {"type": "path", "required": True},
+    "purpose": {"type": "str", "choices": ["start", "stop", "collect"], "required": True},
+    "set_aside": {"type": "str", "choices": ["none", "stable"], "default": "none"},
+    "fallback": {"type": "str", "default": "unclaimed"},
+    "method": {"type": "str", "choices": ["zip", "files"], "default": "zip"},
+    "at_a_time": {"type": "int", "default": 2},
+    "bwlimit": {"type": "str", "default": ""},
+    "rsync": {"type": "path", "default": "rsync"},
+    "timeout": {"type": "int", "default": 10800},
+}

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One whole step brings a camera's images home; whatever fails on the way, what is known already is told and kept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.playbook.task import Task
+
+from ansible_collections.wildberryeye.orchestrator.plugins.action import image_collection
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import outcome, room, transfer
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from unit.support import BATCH, EXPERIMENT, arrive, images
+from unit.test_actions import Connection
+
+WAITING: dict[str, Any] = {
+    "reached": True,
+    "msg": "3 images to carry home, 0.0 MB",
+    "batches": [{"experiment": EXPERIMENT, "batch": BATCH, "images": 3, "bytes": 3000, "zipped": True}],
+    "ansible_facts": {"discovered_interpreter_python": "/usr/bin/python3"},
+}
+CLEAN = {"reached": True, "changed": True, "deleted": 3, "left": 0, "msg": "3 images deleted from the card"}
+STALLED = {"failed": True, "msg": "rsync error: timeout in data send/receive", "rc": 30}
+
+
+class Steps:
+    """The steps that other actions take: notes what they are asked for, and answers by name."""
+
+    def __init__(self, data_dir: Path, **answers: dict[str, Any]) -> None:
+        self.data_dir = data_dir
+        self.answers = {"image_batch": WAITING, "synchronize": {"changed": True}, "image_cleanup": CLEAN, **answers}
+        self.asked: dict[str, dict[str, Any]] = {}
+        self.facts: dict[str, Any] = {}
+
+    def __call__(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        step = name.rpartition(".")[2]
+        self.asked[step] = arguments
+        self.facts[step] = task_vars.get("ansible_facts")
+        if step == "synchronize":
+            held = (self.data_dir / ".locks" / "transfer-1.guard").read_text()
+            assert "object" in held, "it is carried in its turn"
+            if not self.answers[step].get("failed"):
+                arrive(self.data_dir, images(3))
+        return dict(self.answers[step])
+
+
+def bring_home(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, check: bool = False, **given: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Run the action; return its result, and what the table at the end makes of it."""
+    task = Task()
+    task.action, task.check_mode, task.async_val = "wildberryeye.orchestrator.image_collection", check, 0
+    task.args = {"image_dir": "/card", "data_dir": str(steps.data_dir), "purpose": "collect", **given}
+    action = image_collection.ActionModule(task, Connection(), None, None, None)
+    monkeypatch.setattr(action, "_step", steps)
+    result = dict(action.run(None, {"inventory_hostname": "object"}))
+    assert result["reached"] and "\n" not in result["msg"]
+    return result, outcome.results({"wildberryeye_collection_result": result})
+
+
+def test_what_is_ready_is_fetched_proven_and_deleted(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(data_dir)
+    result, told = bring_home(steps, monkeypatch, bwlimit="500k", method="files")
+    assert list(steps.asked) == ["image_batch", "synchronize", "image_cleanup"]
+    assert not result["failed"] and result["changed"] and outcome.home(told)
+    assert result["msg"].startswith("3 images proven") and "deleted from the card" in result["msg"]
+    assert (
+        steps.asked["image_batch"]["method"] == "files" and "--bwlimit=500k" in steps.asked["synchronize"]["rsync_opts"]
+    )
+    (receipt,) = steps.asked["image_cleanup"]["receipts"]
+    assert (receipt["batch"], receipt["unproven"]) == (BATCH, [])
+    # What was found out about the camera's Python once is known in the end, and to the run.
+    assert steps.facts["image_cleanup"] == result["ansible_facts"] == WAITING["ansible_facts"]
+    assert not (data_dir / ".incoming").exists()
+    with transfer.turn(Layout(str(data_dir)).locks(), 1, {}) as others:
+        assert others == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "words"),
+    [
+        ({"image_batch": {"reached": False, "failed": True, "msg": "no such directory. Look"}}, 1, "no such directory"),
+        ({"synchronize": STALLED}, 2, "the transfer stalled"),
+        ({"image_cleanup": {"reached": False, "failed": True, "msg": "unreachable by SSH"}}, 3, "unreachable by SSH"),
+    ],
+)
+def test_a_step_that_fails_ends_it_in_one_line_and_the_camera_is_not_home(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, answers: Any, asked: int, words: str
+) -> None:
+    steps = Steps(data_dir, **answers)
+    result, told = bring_home(steps, monkeypatch)
+    assert result["failed"] and words in result["msg"] and len(steps.asked) == asked
+    assert not outcome.home(told) and words in outcome.failure(told)
+
+
+def test_what_is_proven_is_deleted_though_other_images_are_not(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = "20260522T050000Z-00000009"
+    batches = [*WAITING["batches"], {**WAITING["batches"][0], "batch": other}]
+    steps = Steps(data_dir, image_batch={**WAITING, "batches": batches}, image_cleanup={**CLEAN, "left": 1})
+    result, told = bring_home(steps, monkeypatch)
+    assert result["failed"] and other in result["msg"]
+    assert [receipt["batch"] for receipt in steps.asked["image_cleanup"]["receipts"]] == [BATCH]
+    assert told["receipt"]["images"] == 3 and not outcome.home(told)
+
+
+def test_nothing_to_carry_is_home_without_a_transfer(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(data_dir, image_batch={"reached": True, "changed": False, "batches": [], "msg": "nothing"})
+    result, told = bring_home(steps, monkeypatch)
+    assert list(steps.asked) == ["image_batch"] and result["msg"] == "nothing" and not result["changed"]
+    assert outcome.home(told) and outcome.carried(told) and not data_dir.exists()
+
+
+def test_what_a_killed_run_left_behind_of_batches_that_are_gone_goes(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(data_dir, images(3))
+    steps = Steps(data_dir, image_batch={"reached": True, "changed": False, "batches": [], "msg": "nothing"})
+    bring_home(steps, monkeypatch, check=True)
+    assert (data_dir / ".incoming").exists()
+    bring_home(steps, monkeypatch)
+    assert not (data_dir / ".incoming").exists()
+
+
+def test_what_does_not_fit_beside_what_another_camera_brings_is_not_fetched(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Steps(data_dir)
+    os.makedirs(data_dir)
+    theirs = {**WAITING["batches"][0], "bytes": 10_000_000}
+    monkeypatch.setattr(room, "free", lambda layout: (64 << 20) + 10_000_000)
+    with transfer.turn(Layout(str(data_dir)).locks(), 2, {"camera": "motion", "batches": [theirs]}):
+        result, told = bring_home(steps, monkeypatch)
+    assert result["failed"] and "besides 10.0 MB for other cameras" in result["msg"]
+    assert list(steps.asked) == ["image_batch"] and not outcome.home(told) and outcome.carried(told)
+    result, told = bring_home(steps, monkeypatch)
+    assert not result["failed"] and outcome.home(told)
