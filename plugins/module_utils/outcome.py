@@ -26,8 +26,8 @@ class Outcome(NamedTuple):
 
 def results(found: Mapping[str, Any]) -> dict[str, Any]:
     """Return the results that the roles left in a host's variables; {} where a step did not run."""
-    collection = found.get("wildberryeye_collection_result") or {}
-    result = {"recording": found.get("wildberryeye_recording_result") or {}}
+    recording, collection = (found.get(f"wildberryeye_{step}_result") or {} for step in ("recording", "collection"))
+    result = {"recording": {} if recording.get("skipped") else recording}
     result.update({step: collection.get(step) or {} for step in ("batch", "receipt", "cleanup")})
     result["failure"] = in_one_line(collection) if collection.get("failed") else ""
     return result

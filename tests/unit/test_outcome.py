@@ -35,6 +35,10 @@ HOME = steps(recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"left": 0})
 def test_a_step_that_did_not_run_is_empty() -> None:
     found = outcome.results({})
     assert found == {"recording": {}, "batch": {}, "receipt": {}, "cleanup": {}, "failure": ""}
+    assert (
+        outcome.results({f"wildberryeye_{step}_result": {"skipped": True} for step in ("recording", "collection")})
+        == found
+    )
     assert not outcome.recorded(found) and not outcome.home(found) and outcome.failure(found) == ""
 
 
