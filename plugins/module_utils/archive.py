@@ -154,10 +154,10 @@ def contents(path: str) -> dict[str, str]:
         Error: if it is no archive of ours, or damaged.
     """
     try:
-        with _opened(path) as archive:
-            return manifest.read_sums(archive.read(manifest.MEMBER))
+        text = _list(path)
     except BROKEN:
         raise _damaged(path) from None
+    return manifest.read_sums(text)
 
 
 def figures(path: str) -> Archive:
@@ -168,6 +168,11 @@ def figures(path: str) -> Archive:
     except BROKEN:
         raise _damaged(path) from None
     return Archive(os.path.basename(path), len(sizes), sum(sizes))
+
+
+def _list(path: str) -> bytes:
+    with _opened(path) as archive:
+        return archive.read(manifest.MEMBER)
 
 
 @contextlib.contextmanager

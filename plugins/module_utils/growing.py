@@ -40,24 +40,11 @@ def grow(path: str, held: dict[str, str], sources: list[Source]) -> None:
     old = _directory(path)
     if old.name != manifest.MEMBER.encode() or old.members != len(held):
         raise _strange(path)
-    with open(path, "rb") as file:
-        file.seek(old.offset)
-        tail = _PLACE.pack(old.offset) + file.read()
     new = {source.name: source.sha256 for source in sources}
     listed = {**held, **new}
     try:
-        with durable.replacing(_journal(path)) as file:
-            file.write(hashlib.sha256(tail).digest() + tail)
-        with open(path, "r+b") as file:
-            file.seek(old.offset)
-            zipped = stored_zip.StoredZip(file, old.entries, old.members)
-            for source, info, content in archive.sound(sources):
-                with zipped.member(source.name, info.date_time) as add:
-                    add(content)
-            with zipped.member(manifest.MEMBER, time.localtime()[:6]) as add:
-                add(manifest.sums((name, listed[name]) for name in sorted(listed)))
-            zipped.close()
-            file.truncate()
+        _set_aside(path, old.offset)
+        _write(path, old, sources, listed)
         # Synced, and read back. The old images were when they came; only the directory's word for them is new.
         if not archive.intact(path, new, listed)[1] or not _directory(path).entries.startswith(old.entries):
             raise Error(
@@ -100,6 +87,28 @@ def mend(path: str) -> None:
 def cut_off(path: str) -> bool:
     """Tell whether the archive at `path` was to grow, and is not what it should be until it is mended."""
     return os.path.exists(_journal(path))
+
+
+def _set_aside(path: str, offset: int) -> None:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        tail = _PLACE.pack(offset) + file.read()
+    with durable.replacing(_journal(path)) as file:
+        file.write(hashlib.sha256(tail).digest())
+        file.write(tail)
+
+
+def _write(path: str, old: stored_zip.Directory, sources: list[Source], listed: dict[str, str]) -> None:
+    with open(path, "r+b") as file:
+        file.seek(old.offset)
+        zipped = stored_zip.StoredZip(file, old.entries, old.members)
+        for source, info, content in archive.sound(sources):
+            with zipped.member(source.name, info.date_time) as add:
+                add(content)
+        with zipped.member(manifest.MEMBER, time.localtime()[:6]) as add:
+            add(manifest.sums((name, listed[name]) for name in sorted(listed)))
+        zipped.close()
+        file.truncate()
 
 
 def _directory(path: str) -> stored_zip.Directory:

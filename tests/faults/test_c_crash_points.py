@@ -642,9 +642,9 @@ NOT_SYNCED = {
     ),
     "the old tail until some of it is overwritten": (
         "growing",
-        "        with durable.replacing(_journal(path)) as file:",
-        '        with open(path, "r+b") as file:\n            file.seek(old.offset)\n            file.write(b"new")\n'
-        "        with durable.replacing(_journal(path)) as file:",
+        "    with durable.replacing(_journal(path)) as file:",
+        '    with open(path, "r+b") as file:\n        file.seek(offset)\n        file.write(b"new")\n'
+        "    with durable.replacing(_journal(path)) as file:",
     ),
     "that the old tail is void": ("growing", "    durable.sync_directory(os.path.dirname(path))\n", ""),
     "what was put back": ("growing", "        os.fsync(file.fileno())\n", ""),
