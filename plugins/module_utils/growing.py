@@ -62,19 +62,20 @@ def mend(path: str) -> None:
     """Make the archive at `path` what it was before it was to grow, if that was cut off.
 
     Raises:
-        Error: if the journal is damaged; nothing is changed then.
+        Error: if the journal is damaged, or all that is left; nothing is changed then.
     """
     try:
         with open(_journal(path), "rb") as file:
             digest, tail = file.read(32), file.read()
     except FileNotFoundError:
         return
+    tried = f"make {path} what it was before it was to grow"
     if hashlib.sha256(tail).digest() != digest:
-        raise Error(
-            f"make {path} what it was before it was to grow",
-            f"{os.path.basename(_journal(path))} beside it is damaged",
-            "The orchestrator's disk may be failing; nothing was deleted: copy both files, and replace it",
-        )
+        advice = "The orchestrator's disk may be failing; nothing was deleted: copy both files, and replace it"
+        raise Error(tried, f"{os.path.basename(_journal(path))} beside it is damaged", advice)
+    if not os.path.exists(path):
+        advice = "Bring it back from where it was moved to, or move that file to where it is"
+        raise Error(tried, f"it is gone, and {os.path.basename(_journal(path))} beside it is not", advice)
     with open(path, "r+b") as file:
         file.seek(*_PLACE.unpack_from(tail))
         file.write(tail[_PLACE.size :])

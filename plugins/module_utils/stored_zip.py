@@ -123,6 +123,8 @@ def directory(file: IO[bytes]) -> Directory:
         signature, *_, count_64, size_64, start_64, _, _, _, _ = _END_64.unpack(file.read(_END_64.size))
         if signature == b"PK\6\6":
             end, count, size, start = end - _END_64.size, count_64, size_64, start_64
+    if start + size != end:
+        raise ValueError("there is something between its directory and its end")
     file.seek(start)
     entries = file.read(size)
     at = entries.rfind(b"PK\1\2")
@@ -132,8 +134,8 @@ def directory(file: IO[bytes]) -> Directory:
         (offset,) = struct.unpack_from("<Q", rest, length + 4)
     file.seek(offset)
     (*_, stored, named, more) = _LOCAL.unpack(file.read(_LOCAL.size))
-    if start + size != end or offset + _LOCAL.size + named + more + stored != start or len(rest) != length + extra:
-        raise ValueError("there is something between its last member, its directory and its end")
+    if offset + _LOCAL.size + named + more + stored != start or len(rest) != length + extra:
+        raise ValueError("there is something between its last member and its directory")
     return Directory(entries[:at], count - 1, name, offset)
 
 

@@ -337,7 +337,7 @@ class Receiving(OnOrchestrator):
             arrived = {path.name for path in self.files(root).glob(".incoming/object/*/*/*.jpg")}
             for path in self.files(root).glob(".incoming/object/*/*.zip"):
                 arrived |= read_archive(path).keys()
-            assert {*FIRST, *SECOND} == arrived | self.archived(root).keys()
+            assert {*self.earlier, *FIRST, *SECOND} == arrived | self.archived(root).keys()
 
     def reported(self, root: Path) -> None:
         found = {receipt.batch: receipt.unproven for receipt in self.receipts(root)}
