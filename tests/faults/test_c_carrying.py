@@ -231,7 +231,7 @@ def test_c21_killed_between_receipt_and_cleanup_nothing_is_archived_twice(statio
 def test_c22_parts_of_the_day_and_the_tail_at_night_become_one_archive(station: Station) -> None:
     """collect three times by both methods, then stop -> one archive with all that was written."""
     station.play("start")
-    collected = {name: 0 for name in station.cameras}
+    collected = dict.fromkeys(station.cameras, 0)
     for method in ("zip", "files", "zip"):
         station.wait_for_images()
         before = [camera.detecting()[-1] for camera in station.cameras.values()]
