@@ -37,7 +37,7 @@ class ActionModule(CameraSideAction):
             owner = lock.Owner.of((run.pid if run else None) or os.getpid(), given["purpose"])
             in_the_way = given["purpose"] != "collect"
             lock.take(layout.locks(), f"collection-{camera}", owner, wait=0, end=lambda held: in_the_way)
-        receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera)]
+        receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera, self._task.check_mode)]
         result = self.on_camera({**given, "receipts": receipts}, task_vars)
         now, received = result.pop("now", None), time.time()
         if now is not None and given["purpose"] == "collect" and not self._task.check_mode:

@@ -39,7 +39,7 @@ BROKEN = (
 """What the zipfile module raises on an archive that is cut short, damaged or made to harm."""
 
 
-class _File(io.BufferedReader):
+class File(io.BufferedReader):
     """A file in which a place that cannot be is one more damage: zips say themselves where their members lie."""
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
@@ -70,17 +70,20 @@ class Archive(NamedTuple):
     """Of the images."""
 
 
-def intact(path: str, wanted: dict[str, str]) -> tuple[set[str], bool]:
+def intact(path: str, wanted: dict[str, str], listed: dict[str, str] | None = None) -> tuple[set[str], bool]:
     """Read the archive at `path` back from the disk.
 
     Args:
         path: the archive.
-        wanted: name to SHA-256 of the images that it should hold.
+        wanted: name to SHA-256 of the images that are read.
+        listed: likewise, all that it should hold, where that is more.
 
     Returns:
-        The images that it holds intact; and whether it holds them all, its list, and nothing else.
+        Those of `wanted` that it holds intact; and whether these are all, and it has the members that it should have,
+        its list, and nothing else.
     """
     found: set[str] = set()
+    listed = wanted if listed is None else listed
     try:
         with open(path, "rb") as file:
             # What was written a moment ago would otherwise be read from memory, and prove nothing; only what is
@@ -88,15 +91,13 @@ def intact(path: str, wanted: dict[str, str]) -> tuple[set[str], bool]:
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         with _opened(path) as archive:
-            members = archive.namelist()
             for info in archive.infolist():
                 if info.filename in wanted and _hash(archive, info) == wanted[info.filename]:
                     found.add(info.filename)
-            expected = manifest.sums((name, wanted[name]) for name in sorted(wanted))
+            expected = manifest.sums((name, listed[name]) for name in sorted(listed))
             whole = (
                 found == wanted.keys()
-                and len(members) == len(wanted) + 1
-                and manifest.MEMBER in members
+                and sorted(archive.namelist()) == sorted([*listed, manifest.MEMBER])
                 and all(_plain(info) for info in archive.infolist())
                 and archive.getinfo(manifest.MEMBER).file_size == len(expected)
                 and archive.read(manifest.MEMBER) == expected
@@ -117,25 +118,33 @@ def write(path: str, sources: Iterable[Source]) -> dict[str, str]:
         Name to SHA-256 of the images in it. An image that is missing or not what it must be is left out.
     """
     written: dict[str, str] = {}
-    with durable.replacing(path) as file, contextlib.ExitStack() as opened:
-        archives: dict[str, zipfile.ZipFile] = {}
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for source in sources:
-                # Checked before it is copied: what is once in a zip cannot be taken out again.
-                try:
-                    content, info = _read(source, archives, opened)
-                except BROKEN:
-                    continue
-                except OSError as error:
-                    # A link or a directory under an image's name is not an image.
-                    if error.errno not in (errno.ELOOP, errno.EISDIR):
-                        raise
-                    continue
-                if hashlib.sha256(content).hexdigest() == source.sha256:
-                    archive.writestr(info, content)
-                    written[source.name] = source.sha256
-            archive.writestr(manifest.MEMBER, manifest.sums(iter(written.items())))
+    with durable.replacing(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for source, info, content in sound(sources):
+            archive.writestr(info, content)
+            written[source.name] = source.sha256
+        archive.writestr(manifest.MEMBER, manifest.sums(iter(written.items())))
     return written
+
+
+def sound(sources: Iterable[Source]) -> Iterator[tuple[Source, zipfile.ZipInfo, bytes]]:
+    """Yield those of `sources` that are what they must be, and their content.
+
+    It is checked before it is copied: what is once in a zip cannot be taken out again.
+    """
+    with contextlib.ExitStack() as opened:
+        archives: dict[str, zipfile.ZipFile] = {}
+        for source in sources:
+            try:
+                content, info = _read(source, archives, opened)
+            except BROKEN:
+                continue
+            except OSError as error:
+                # A link or a directory under an image's name is not an image.
+                if error.errno not in (errno.ELOOP, errno.EISDIR):
+                    raise
+                continue
+            if hashlib.sha256(content).hexdigest() == source.sha256:
+                yield source, info, content
 
 
 def contents(path: str) -> dict[str, str]:
@@ -145,10 +154,10 @@ def contents(path: str) -> dict[str, str]:
         Error: if it is no archive of ours, or damaged.
     """
     try:
-        with _opened(path) as archive:
-            return manifest.read_sums(archive.read(manifest.MEMBER))
+        text = _list(path)
     except BROKEN:
         raise _damaged(path) from None
+    return manifest.read_sums(text)
 
 
 def figures(path: str) -> Archive:
@@ -161,10 +170,15 @@ def figures(path: str) -> Archive:
     return Archive(os.path.basename(path), len(sizes), sum(sizes))
 
 
+def _list(path: str) -> bytes:
+    with _opened(path) as archive:
+        return archive.read(manifest.MEMBER)
+
+
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[zipfile.ZipFile]:
     """Open the archive at `path`; whatever is wrong with it, now or while it is read, is one of `BROKEN`."""
-    with _File(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
+    with File(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
         yield archive
 
 

@@ -132,7 +132,7 @@ def _write(batch: Batch, images: list[str], zipped: bool) -> Frozen:
         writer.close()
         if archive is not None:
             file.flush()
-            with archive.member(manifest.MEMBER, time.time()) as add:
+            with archive.member(manifest.MEMBER, time.localtime()[:6]) as add:
                 for line in _sums(batch):
                     add(line)
             archive.close()
@@ -155,7 +155,7 @@ def _read(path: str, name: str, archive: StoredZip | None) -> Entry:
         with contextlib.ExitStack() as stack:
             add = None
             if archive is not None:
-                add = stack.enter_context(archive.member(name, status.st_mtime))
+                add = stack.enter_context(archive.member(name, time.localtime(status.st_mtime)[:6]))
             for chunk in _chunks(file):
                 sha256.update(chunk)
                 size += len(chunk)

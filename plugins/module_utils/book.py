@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import archive, clock, closing, events, experiment, lock, names, receiving, record, user_manager
+from . import archive, clock, closing, events, experiment, lock, names, parts, receiving, record, user_manager
 from .errors import Error, from_os_error
 from .layout import Layout
 from .record import Record
@@ -145,7 +145,7 @@ def merge_home(layout: Layout, params: dict[str, Any]) -> Merged:
     for directory, name in _to_merge(layout, records, params):
         try:
             # Two runs that merge the same parts would publish one archive over the other.
-            with lock.exclusive(layout.locks(), f"merge-{name}"):
+            with parts.alone(layout, name):
                 made += closing.merge(layout, directory, name)
         except Error as error:
             wrong[directory, name] = str(error)

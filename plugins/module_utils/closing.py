@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from . import archive, durable
+from . import archive, durable, parts
 from .archive import Source
 from .errors import Error
 from .layout import Layout
@@ -32,19 +32,22 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
         OSError: if there is no room or no right to write.
     """
     made = []
-    while parts := _parts(layout, experiment, camera):
+    with contextlib.suppress(Error):
+        # What stands in the way is met, and told, below.
+        parts.fold(layout, experiment, camera)
+    while found := parts.found(layout, experiment, camera):
         public = layout.archives(experiment, camera)
-        held = _held(public, [archive.contents(path) for path in parts])
+        held = _held(public, [archive.contents(path) for path in found])
         images: dict[str, Source] = {}
         merged = []
-        for path in parts:
-            found = {
+        for path in found:
+            new = {
                 name: Source(name, sha256, path, member=True)
                 for name, sha256 in archive.contents(path).items()
                 if (name, sha256) not in held
             }
-            if all(images.get(name, source).sha256 == source.sha256 for name, source in found.items()):
-                images.update(found)
+            if all(images.get(name, source).sha256 == source.sha256 for name, source in new.items()):
+                images.update(new)
                 merged.append(path)
         target = _free(layout, experiment, camera, len(public) + 1)
         if len(merged) == 1 and len(images) == len(archive.contents(merged[0])):
@@ -59,9 +62,9 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
     return made
 
 
-def _held(public: list[str], parts: list[dict[str, str]]) -> set[tuple[str, str]]:
-    """Return those images of `parts`, name and SHA-256, that a public archive holds: read, not believed."""
-    wanted = {pair for part in parts for pair in part.items()}
+def _held(public: list[str], contents: list[dict[str, str]]) -> set[tuple[str, str]]:
+    """Return those images of `contents`, name and SHA-256, that a public archive holds: read, not believed."""
+    wanted = {pair for part in contents for pair in part.items()}
     held: set[tuple[str, str]] = set()
     for path in public:
         try:
@@ -98,24 +101,15 @@ def _write(target: str, images: dict[str, Source]) -> None:
     durable.publish(hidden, target)
 
 
-def _parts(layout: Layout, experiment: str, camera: str) -> list[str]:
-    directory = layout.parts(experiment, camera)
-    try:
-        names = sorted(os.listdir(directory))
-    except FileNotFoundError:
-        return []
-    return [os.path.join(directory, name) for name in names if name.endswith(".zip")]
-
-
 def _sweep(layout: Layout, experiment: str, camera: str) -> None:
     """Remove what a run that was killed left unfinished."""
-    parts = layout.parts(experiment, camera)
+    directory = layout.parts(experiment, camera)
     with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(parts):
-            if name.endswith(".zip.tmp"):
-                durable.remove(os.path.join(parts, name))
+        for name in os.listdir(directory):
+            if name.endswith((".zip.tmp", ".zip.tail.tmp")):
+                durable.remove(os.path.join(directory, name))
     with contextlib.suppress(OSError):
-        os.rmdir(parts)
+        os.rmdir(directory)
     directory = layout.camera(experiment, camera)
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(directory):

@@ -4,7 +4,8 @@
 <data_dir>/<experiment>/experiment.json, events.jsonl
 <data_dir>/<experiment>/<camera>/<camera>_<experiment>.zip, …_part2.zip     what people open
 <data_dir>/<experiment>/<camera>/receipts/<batch>.json
-<data_dir>/<experiment>/<camera>/parts/<batch>-<manifest>.zip               verified, not yet merged
+<data_dir>/<experiment>/<camera>/parts/together.zip                         verified, takes in each new part
+<data_dir>/<experiment>/<camera>/parts/<batch>-<manifest>.zip               verified, not yet taken in
 <data_dir>/.incoming/<camera>/<experiment>/<batch>{.manifest,.zip,/}        as it came, unverified
 <data_dir>/.locks/<name>
 <data_dir>/.heartbeat.json                                                  what the heartbeat thinks of each camera
@@ -49,6 +50,10 @@ class Layout:
     def parts(self, experiment: str, camera: str) -> str:
         """Return the directory of the archives that are not merged yet."""
         return os.path.join(self.camera(experiment, camera), "parts")
+
+    def together(self, experiment: str, camera: str) -> str:
+        """Return the path of the one that takes in the others."""
+        return os.path.join(self.parts(experiment, camera), "together.zip")
 
     def archive(self, experiment: str, camera: str, part: int) -> str:
         """Return the path of the camera's archive, or from part 2 on of what came after closing."""

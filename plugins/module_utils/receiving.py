@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from . import archive, durable, events, manifest
+from . import archive, durable, events, growing, manifest, parts
 from .errors import Error
 from .layout import Layout
 from .manifest import Manifest
@@ -30,13 +30,24 @@ class Received(NamedTuple):
     """Whether the receipt was written now, or was there already."""
 
 
-def pending(layout: Layout, camera: str) -> list[Receipt]:
-    """Return the receipts of batches that may still lie on the camera: their leftovers have not been removed."""
+def pending(layout: Layout, camera: str, dry_run: bool = False) -> list[Receipt]:
+    """Return the receipts of batches that may still lie on the camera: their leftovers have not been removed.
+
+    Args:
+        layout: the data directory.
+        camera: whose batches.
+        dry_run: change nothing; an archive that was cut off while it grew holds nothing, then.
+    """
     found = []
     for experiment, batch in manifest.batches_below(layout.incoming(camera)):
         known = _written(layout, experiment, camera, batch)
         if known is None:
             continue
+        together = layout.together(experiment, camera)
+        if growing.cut_off(together) and not dry_run:
+            # Where it cannot be mended, the batch comes again, and receiving it says why.
+            with contextlib.suppress(Error, OSError), parts.alone(layout, camera):
+                growing.mend(together)
         with contextlib.suppress(Error):
             listed = manifest.load(
                 f"{os.path.join(layout.incoming(camera), experiment, batch)}.manifest", experiment, batch
@@ -57,7 +68,7 @@ def receive(layout: Layout, camera: str, experiment: str, batch: str) -> Receive
             or the images.
 
     Raises:
-        Error: if the manifest is unsound.
+        Error: if the manifest is unsound, or an archive that was cut off while it grew cannot be mended.
         OSError: if the archive or the receipt cannot be written; nothing is licensed then.
     """
     arrived = os.path.join(layout.incoming(camera), experiment, batch)
@@ -67,30 +78,16 @@ def receive(layout: Layout, camera: str, experiment: str, batch: str) -> Receive
         # What has arrived is not asked for again: it has to go, so that it comes anew.
         durable.remove(f"{arrived}.manifest")
         raise
-    known = _written(layout, experiment, camera, batch)
-    if known is not None and known.manifest_sha256 == listed.sha256 and _held(layout, camera, known, listed):
-        return _received(known, listed, fresh=False)
-    # Named after the manifest as well: what another one of the same name has proven is not overwritten.
-    part = _part(layout, camera, listed)
-    durable.make_directories(os.path.dirname(part))
-    proven = _archive(listed, arrived, part)
-    receipt = Receipt(experiment, batch, listed.sha256, sorted(listed.entries.keys() - proven))
-    received = _received(receipt, listed, fresh=True)
-    if proven or not listed.entries:
-        _write(layout, camera, received)
-        events.append(
-            layout.events(experiment),
-            "receipt",
-            camera,
-            batch=batch,
-            images=received.images,
-            bytes=received.bytes,
-            unproven=receipt.unproven,
-            not_whole=received.flagged,
-        )
-    # What is proven lies in the archive; what is not has to come again, from the card.
-    durable.remove(f"{arrived}.zip")
-    shutil.rmtree(arrived, ignore_errors=True)
+    with parts.alone(layout, camera):
+        growing.mend(layout.together(experiment, camera))
+        known = _written(layout, experiment, camera, batch)
+        if known is not None and known.manifest_sha256 == listed.sha256 and _held(layout, camera, known, listed):
+            received = _received(known, listed, fresh=False)
+        else:
+            received = _prove(layout, camera, listed, arrived)
+        # Only so that closing has less to do: where there is no room for it, or a part is damaged, closing says so.
+        with contextlib.suppress(Error, OSError):
+            parts.fold(layout, experiment, camera)
     return received
 
 
@@ -119,16 +116,44 @@ def _held(layout: Layout, camera: str, receipt: Receipt, listed: Manifest) -> bo
         return True
     unproven = set(receipt.unproven)
     proven = {(name, entry.sha256) for name, entry in listed.entries.items() if name not in unproven}
-    for path in layout.archives(listed.experiment, camera):
+    together = layout.together(listed.experiment, camera)
+    for path in (together, *layout.archives(listed.experiment, camera)):
         # One that is damaged or cannot be read holds nothing.
         with contextlib.suppress(Error, OSError):
             proven -= archive.contents(path).items()
     return not proven
 
 
-def _archive(listed: Manifest, arrived: str, part: str) -> set[str]:
-    """Make the part archive of a batch; return the images that it holds intact."""
+def _prove(layout: Layout, camera: str, listed: Manifest, arrived: str) -> Received:
+    # Named after the manifest as well: what another one of the same name has proven is not overwritten.
+    part = _part(layout, camera, listed)
+    durable.make_directories(os.path.dirname(part))
     wanted = {entry.name: entry.sha256 for entry in listed.entries.values()}
+    # What is in an archive stays there: its receipt may be lost, and the image gone from the card.
+    kept, _ = archive.intact(layout.together(listed.experiment, camera), wanted)
+    proven = kept | _archive({name: sha256 for name, sha256 in wanted.items() if name not in kept}, arrived, part)
+    receipt = Receipt(listed.experiment, listed.batch, listed.sha256, sorted(wanted.keys() - proven))
+    received = _received(receipt, listed, fresh=True)
+    if proven or not wanted:
+        _write(layout, camera, received)
+        events.append(
+            layout.events(listed.experiment),
+            "receipt",
+            camera,
+            batch=listed.batch,
+            images=received.images,
+            bytes=received.bytes,
+            unproven=receipt.unproven,
+            not_whole=received.flagged,
+        )
+    # What is proven lies in the archive; what is not has to come again, from the card.
+    durable.remove(f"{arrived}.zip")
+    shutil.rmtree(arrived, ignore_errors=True)
+    return received
+
+
+def _archive(wanted: dict[str, str], arrived: str, part: str) -> set[str]:
+    """Make the part archive of a batch; return the images that it holds intact."""
     if not wanted:
         return set()
     already, whole = archive.intact(part, wanted)

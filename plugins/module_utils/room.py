@@ -33,12 +33,17 @@ def wanted(layout: Layout, camera: str, batches: Iterable[Mapping[str, Any]]) ->
     Args:
         layout: the data directory.
         camera: whose batches.
-        batches: as the module `image_batch` returns them. A zip becomes the archive. What comes as files lies there
-            twice while the archive is made, as files and in it: one batch after the other.
+        batches: as the module `image_batch` returns them. A zip becomes the part. What comes as files lies there twice
+            while the part is made, as files and in it; and so does a part that another one takes in: one batch after
+            the other.
     """
     total = largest = 0
+    before = {name for name in layout.experiments() if os.path.exists(layout.parts(name, camera))}
     for batch in batches:
         size = int(batch["bytes"]) + int(batch["images"]) * _BESIDES
+        if not batch["zipped"] or batch["experiment"] in before:
+            largest = max(largest, size)
+        before.add(batch["experiment"])
         path = os.path.join(layout.incoming(camera), str(batch["experiment"]), str(batch["batch"]))
         if batch["zipped"]:
             arrived = _size(f"{path}.zip")
@@ -46,7 +51,6 @@ def wanted(layout: Layout, camera: str, batches: Iterable[Mapping[str, Any]]) ->
             total += 0 if arrived > int(batch["bytes"]) else size - arrived
         else:
             total += size - min(_below(path), size)
-            largest = max(largest, size)
     return total + largest
 
 

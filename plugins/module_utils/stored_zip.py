@@ -11,16 +11,26 @@ import contextlib
 import errno
 import os
 import struct
-import time
 import zlib
-from collections.abc import Callable, Iterator
-from typing import IO
+from collections.abc import Callable, Iterator, Sequence
+from typing import IO, NamedTuple
 
 _LOCAL = struct.Struct("<4s5H3I2H")
 _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _END_64 = struct.Struct("<4sQ2H2I4Q4sIQI")
 _MAX_16, _MAX_32 = 0xFFFF, 0xFFFFFFFF
+
+
+class Directory(NamedTuple):
+    """The directory of a zip, as it lies in the file, but for its last member."""
+
+    entries: bytes
+    members: int
+    name: bytes
+    """Of the last member."""
+    offset: int
+    """Where the last member begins; after it comes nothing but the directory and the end."""
 
 
 class StoredZip:
@@ -31,20 +41,22 @@ class StoredZip:
 
     Args:
         file: what it is written to, from its present position on; seekable.
+        entries: the directory of what lies before that position.
+        members: how many that are.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], entries: bytes = b"", members: int = 0) -> None:
         self._file = file
-        self._directory = bytearray()
-        self._members = 0
+        self._directory = bytearray(entries)
+        self._members = members
 
     @contextlib.contextmanager
-    def member(self, name: str, mtime: float) -> Iterator[Callable[[bytes], None]]:
+    def member(self, name: str, changed: Sequence[int]) -> Iterator[Callable[[bytes], None]]:
         """Add a member.
 
         Args:
             name: in ASCII.
-            mtime: when it was changed, in seconds since 1970.
+            changed: when: year, month, day, hour, minute, second.
 
         Yields:
             A function that adds to its content.
@@ -71,7 +83,7 @@ class StoredZip:
         far = start >= _MAX_32
         extra = struct.pack("<2HQ", 1, 8, start) if far else b""
         version = 45 if far else 20
-        facts = (version, 0, 0, *_dos_time(mtime), checksum, size, size, len(encoded))
+        facts = (version, 0, 0, *_dos_time(changed), checksum, size, size, len(encoded))
         self._file.seek(start)
         self._file.write(_LOCAL.pack(b"PK\3\4", *facts, 0))
         self._file.seek(end)
@@ -96,9 +108,40 @@ class StoredZip:
         self._file.write(_END.pack(b"PK\5\6", 0, 0, count, count, size, start, 0))
 
 
-def _dos_time(mtime: float) -> tuple[int, int]:
+def directory(file: IO[bytes]) -> Directory:
+    """Read the directory of the zip in `file`, in little memory.
+
+    Raises:
+        ValueError, struct.error: if it is not laid out as `StoredZip` lays it out; OSError as well, if it is cut short.
+    """
+    end = file.seek(-_END.size, os.SEEK_END)
+    signature, _, _, _, count, size, start, comment = _END.unpack(file.read(_END.size))
+    if signature != b"PK\5\6" or comment:
+        raise ValueError("it does not end as a zip does")
+    if _MAX_32 in (start, size) or count == _MAX_16:
+        file.seek(end - _END_64.size)
+        signature, *_, count_64, size_64, start_64, _, _, _, _ = _END_64.unpack(file.read(_END_64.size))
+        if signature == b"PK\6\6":
+            end, count, size, start = end - _END_64.size, count_64, size_64, start_64
+    if start + size != end:
+        raise ValueError("there is something between its directory and its end")
+    file.seek(start)
+    entries = file.read(size)
+    at = entries.rfind(b"PK\1\2")
+    (*_, length, extra, _, _, _, _, offset), rest = _CENTRAL.unpack_from(entries, at), entries[at + _CENTRAL.size :]
+    name = rest[:length]
+    if offset == _MAX_32:
+        (offset,) = struct.unpack_from("<Q", rest, length + 4)
+    file.seek(offset)
+    (*_, stored, named, more) = _LOCAL.unpack(file.read(_LOCAL.size))
+    if offset + _LOCAL.size + named + more + stored != start or len(rest) != length + extra:
+        raise ValueError("there is something between its last member and its directory")
+    return Directory(entries[:at], count - 1, name, offset)
+
+
+def _dos_time(changed: Sequence[int]) -> tuple[int, int]:
     """Return time and date as a zip holds them: to 2 s, from 1980 to 2107."""
-    year, month, day, hour, minute, second = time.localtime(mtime)[:6]
+    year, month, day, hour, minute, second = changed
     if not 1980 <= year <= 2107:
         return 0, 1 << 5 | 1
     return hour << 11 | minute << 5 | second // 2, (year - 1980) << 9 | month << 5 | day

@@ -335,14 +335,37 @@ class _Change(NamedTuple):
     to: int | None
 
 
+class _Write(NamedTuple):
+    """What was written into a file; or, where `data` is None, that it was cut off, or stretched, at `offset`."""
+
+    offset: int
+    data: bytes | None
+
+    def apply(self, content: bytearray) -> None:
+        """Write it."""
+        content.extend(bytes(max(0, self.offset - len(content))))
+        if self.data is None:
+            del content[self.offset :]
+        else:
+            content[self.offset : self.offset + len(self.data)] = self.data
+
+    def halves(self) -> list[_Write]:
+        """It takes two steps to reach the disk."""
+        if self.data is None or len(self.data) < 2:
+            return [self]
+        middle = len(self.data) // 2
+        return [_Write(self.offset, self.data[:middle]), _Write(self.offset + middle, self.data[middle:])]
+
+
 @dataclass
 class Disk:
     """A disk that may have lost whatever nobody synced: what of it a power cut can leave.
 
     The content of a file is safe when the file was synced; a name, made or taken away, when its directory was
     synced thereafter, and syncing a file does not make its name safe. What was not synced may have reached the disk
-    all the same, in any order. A rename is one step, as POSIX says of processes and every file system with a journal
-    keeps in a crash: it never takes the old name without giving the new one.
+    all the same, in any order: where a file was synced and is then written to where it lies, each half of each write,
+    and each truncation, for itself. A rename is one step, as POSIX says of processes and every file system with a
+    journal keeps in a crash: it never takes the old name without giving the new one.
     """
 
     root: Path
@@ -351,6 +374,8 @@ class Disk:
     safe_names: dict[int, dict[str, int]] = field(default_factory=dict)
     safe_content: dict[int, bytes] = field(default_factory=dict)
     pending: list[list[_Change]] = field(default_factory=list)
+    unsynced: dict[int, list[_Write]] = field(default_factory=dict)
+    """What was written to each file since it was synced."""
     _open: dict[int, list[int]] = field(default_factory=dict)
     """Descriptor to file and offset."""
 
@@ -389,7 +414,7 @@ class Disk:
         if node is None:
             node = self._make(path, b"")
         elif "O_TRUNC" in call.arguments:
-            self.content[node][:] = b""
+            self._write(node, _Write(0, None))
         assert call.result is not None
         self._open[call.result] = [node, len(self.content[node]) if "O_APPEND" in call.arguments else 0]
 
@@ -403,10 +428,10 @@ class Disk:
         elif call.name == "read":
             opened[1] += call.result
         elif call.name == "write":
-            content = self.content[node]
-            content.extend(bytes(max(0, offset - len(content))))
-            content[offset : offset + call.result] = call.data[: call.result]
+            self._write(node, _Write(offset, call.data[: call.result]))
             opened[1] += call.result
+        elif call.name == "ftruncate":
+            self._write(node, _Write(int(call.arguments.rpartition(",")[2]), None))
         elif call.name in ("fsync", "fdatasync"):
             self._sync(node)
         else:
@@ -414,6 +439,10 @@ class Disk:
             assert call.name in known, f"the model does not know {call}"
             if call.name == "unlinkat":
                 self._take(self._inside(call.paths[0]))
+
+    def _write(self, node: int, write: _Write) -> None:
+        write.apply(self.content[node])
+        self.unsynced.setdefault(node, []).extend(write.halves())
 
     def _on_names(self, call: Call, paths: list[str]) -> None:
         if call.name.startswith("rename"):
@@ -433,6 +462,7 @@ class Disk:
     def _sync(self, node: int) -> None:
         if node not in self.directories:
             self.safe_content[node] = bytes(self.content[node])
+            self.unsynced.pop(node, None)
             return
         left = []
         for step in self.pending:
@@ -450,12 +480,8 @@ class Disk:
     def survivors(self) -> Iterator[dict[str, bytes | None]]:
         """Yield what a power cut now can leave: path to content, None for a directory; the worst of it first."""
         steps = self.pending
-        count = len(steps)
-        some = [set[int](), set(range(count))]
-        for number in range(count):
-            some += [{number}, set(range(number)), set(range(count)) - {number}]
-        for content in ({**dict.fromkeys(self.content, b""), **self.safe_content}, self.content):
-            for chosen in {frozenset(each): each for each in some}.values():
+        for content in self._contents():
+            for chosen in _some_of(len(steps)):
                 names = {directory: dict(entries) for directory, entries in self.safe_names.items()}
                 for number in sorted(chosen):
                     for change in steps[number]:
@@ -466,6 +492,19 @@ class Disk:
                 found: dict[str, bytes | None] = {}
                 self._walk(0, "", names, content, found)
                 yield found
+
+    def _contents(self) -> Iterator[Mapping[int, bytes | bytearray]]:
+        """Yield what the files can hold; the worst first."""
+        safe: dict[int, bytes | bytearray] = {**dict.fromkeys(self.content, b""), **self.safe_content}
+        yield safe
+        yield self.content
+        for node, writes in self.unsynced.items():
+            if node in self.safe_content:
+                for chosen in _some_of(len(writes)):
+                    written = bytearray(self.safe_content[node])
+                    for number in sorted(chosen):
+                        writes[number].apply(written)
+                    yield {**safe, node: written}
 
     def _walk(
         self,
@@ -525,6 +564,14 @@ class Disk:
         found = self._relative(path)
         assert found is not None, path
         return found
+
+
+def _some_of(count: int) -> Iterable[frozenset[int]]:
+    """Which of `count` things can have reached the disk: none, all, one alone, all before it, all but it."""
+    some = [set[int](), set(range(count))]
+    for number in range(count):
+        some += [{number}, set(range(number)), set(range(count)) - {number}]
+    return {frozenset(each): None for each in some}
 
 
 def _digest(content: bytes | None) -> str:

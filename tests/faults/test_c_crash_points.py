@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -28,7 +29,9 @@ from unit.support import (
     ROOT,
     Outcome,
     arrive,
+    as_mended,
     batch_name,
+    cut_off,
     image,
     images,
     jpeg,
@@ -259,12 +262,12 @@ class OnOrchestrator(Case):
         return found
 
     def archived(self, root: Path) -> dict[str, bytes]:
-        """The images in all archives that have a name; each must be whole."""
+        """The images in all archives that have a name; each must be whole, or be made so by its journal."""
         found: dict[str, bytes] = {}
         for pattern in ("*/object/*.zip", "*/object/parts/*.zip"):
             for path in self.files(root).glob(pattern):
                 if not path.name.startswith("."):
-                    found.update(read_archive(path))
+                    found.update(read_archive(io.BytesIO(as_mended(path))))
         return found
 
     def held(self, root: Path) -> None:
@@ -282,37 +285,44 @@ class OnOrchestrator(Case):
     def swept(self, root: Path) -> None:
         """Nothing is left unfinished."""
         left = [path for path in self.files(root).rglob("*") if path.name.endswith(".tmp")]
-        left += self.files(root).glob("*/object/.*")
+        left += [*self.files(root).glob("*/object/.*"), *self.files(root).rglob("*.tail")]
         assert not left, left
 
 
 class Receiving(OnOrchestrator):
-    """Two batches have arrived, one as a zip, one as files."""
+    """Two batches have arrived, one as a zip, one as files; the archive of the first takes in that of the second."""
 
     module = "image_receipt"
     batches: Mapping[str, Mapping[str, bytes]] = {BATCH: FIRST, batch_name(2): SECOND}
 
-    def __init__(self, lost_receipt: bool = False) -> None:
+    def __init__(self, lost_receipt: bool = False, growing: bool = False) -> None:
         # A part whose receipt was lost holds an image that is on no card any more, and did not come again.
-        self.kept = {image(10): SECOND[image(10)]} if lost_receipt else {}
+        self.again_here = {image(10): SECOND[image(10)]} if lost_receipt else {}
+        # The archive of what came earlier was cut off while it grew.
+        self.earlier = LOOSE if growing else {}
+        self.kept = {**self.again_here, **self.earlier}
 
     def prepare(self, root: Path) -> None:
         data = self.files(root)
         (data / EXPERIMENT).mkdir(parents=True)
         self.arrive(root)
-        if self.kept:
+        if self.earlier:
+            together = Path(self.layout(root).together(EXPERIMENT, "object"))
+            write_archive(together, self.earlier)
+            cut_off(together)
+        if self.again_here:
             listed = manifest.load(
                 f"{Layout(str(data)).incoming('object')}/{EXPERIMENT}/{batch_name(2)}.manifest",
                 EXPERIMENT,
                 batch_name(2),
             )
             part = Path(self.layout(root).parts(EXPERIMENT, "object")) / f"{batch_name(2)}-{listed.sha256[:16]}.zip"
-            write_archive(part, self.kept)
+            write_archive(part, self.again_here)
 
     def arrive(self, root: Path) -> None:
         """What rsync brings."""
         arrive(self.files(root), FIRST)
-        coming = {name: content for name, content in SECOND.items() if name not in self.kept}
+        coming = {name: content for name, content in SECOND.items() if name not in self.again_here}
         arrived = arrive(self.files(root), coming, batch=batch_name(2), zipped=False)
         write_manifest(arrived.with_name(f"{batch_name(2)}.manifest"), EXPERIMENT, batch_name(2), SECOND)
 
@@ -327,7 +337,7 @@ class Receiving(OnOrchestrator):
             arrived = {path.name for path in self.files(root).glob(".incoming/object/*/*/*.jpg")}
             for path in self.files(root).glob(".incoming/object/*/*.zip"):
                 arrived |= read_archive(path).keys()
-            assert {*FIRST, *SECOND} == arrived | self.archived(root).keys()
+            assert {*self.earlier, *FIRST, *SECOND} == arrived | self.archived(root).keys()
 
     def reported(self, root: Path) -> None:
         found = {receipt.batch: receipt.unproven for receipt in self.receipts(root)}
@@ -338,7 +348,8 @@ class Receiving(OnOrchestrator):
         assert (result["images"], len(result["receipts"])) == (6, 2)
         self.reported(root)
         self.swept(root)
-        assert len(list(self.files(root).glob("*/object/parts/*.zip"))) == 2, "a batch was archived twice"
+        (part,) = self.files(root).glob("*/object/parts/*.zip")
+        assert read_archive(part) == {**self.earlier, **BOTH}, "an image was archived twice, or not at all"
         # What arrived of a receipted batch is of no use any more, and goes when its camera is done.
         receiving.forget_incoming(self.layout(root), "object")
         assert not (self.files(root) / ".incoming").exists()
@@ -350,19 +361,29 @@ class Closing(OnOrchestrator):
     module = "experiment"
     batches: Mapping[str, Mapping[str, bytes]] = {BATCH: FIRST, batch_name(2): SECOND}
 
-    def __init__(self, parts: int = 2, late: bool = False) -> None:
-        # With `late`, an archive is there already, and one more batch has come.
+    def __init__(self, parts: int = 2, late: bool = False, growing: bool = False) -> None:
+        # With `late`, an archive is there already, and one more batch has come; with `growing`, the first part was
+        # cut off while it took in the second.
+        self.growing = growing
         self.batches = dict(list(type(self).batches.items())[:parts])
         self.late = LOOSE if late else {}
         self.kept = {name: content for found in (*self.batches.values(), self.late) for name, content in found.items()}
 
     def prepare(self, root: Path) -> None:
         layout = self.layout(root)
+        together = Path(layout.together(EXPERIMENT, "object"))
         camera = record.CameraRecord("object", record.CLOSING, OPENED)
         record.save(layout, record.Record(EXPERIMENT, OPENED, WINDOW_END, cameras={"object": camera}))
         for name, found in self.batches.items():
             arrive(self.files(root), found, batch=name)
             receiving.receive(layout, "object", EXPERIMENT, name)
+            together.rename(root / f"{name}.zip")
+        for name in self.batches:
+            # As they lie there where receiving is killed before the parts become one.
+            first = self.growing and name == BATCH
+            (root / f"{name}.zip").rename(together if first else together.with_name(f"{name}.zip"))
+        if self.growing:
+            cut_off(together)
         if self.late:
             write_archive(Path(layout.archive(EXPERIMENT, "object", 1)), self.late)
 
@@ -490,8 +511,10 @@ MORE_ON_A_CAMERA: dict[str, Case] = {
 }
 MORE_ON_THE_ORCHESTRATOR: dict[str, Case] = {
     "image_receipt, lost receipt": Receiving(lost_receipt=True),
+    "image_receipt, growing": Receiving(growing=True),
     "experiment, one part": Closing(parts=1),
     "experiment, late": Closing(late=True),
+    "experiment, growing": Closing(growing=True),
     "experiment, opening": Opening(),
 }
 
@@ -554,6 +577,9 @@ def again_on(case: Case) -> Callable[[Path], None]:
     def again(root: Path) -> None:
         # Whatever is left of what has arrived makes no difference: it comes again.
         left = {path: digest for path, digest in tree(case.files(root)).items() if not unsynced(path)}
+        # Nor does what an archive holds where its journal says what it is to hold.
+        for path in (path for path in left if f"{path}.tail" in left):
+            left[path] = sha256(as_mended(case.files(root) / path))
         if left in seen:
             return
         seen.append(left)
@@ -569,9 +595,11 @@ def again_on(case: Case) -> Callable[[Path], None]:
 CUT: dict[str, Case] = {
     "image_receipt": Arriving(),
     "image_receipt, lost receipt": Arriving(lost_receipt=True),
+    "image_receipt, growing": Arriving(growing=True),
     "experiment": Closing(),
     "experiment, one part": Closing(parts=1),
     "experiment, late": Closing(late=True),
+    "experiment, growing": Closing(growing=True),
     "experiment, opening": Opening(),
 }
 CUT_ON_A_CAMERA: dict[str, Case] = {
@@ -606,13 +634,27 @@ NOT_SYNCED = {
         "            os.rename(path, temporary)\n",
     ),
     "what arrived": ("archive", "            os.fsync(file.fileno())\n", ""),
+    "the old tail": (
+        "growing",
+        "with durable.replacing(_journal(path)) as file:",
+        'with open(_journal(path), "wb") as file:',
+    ),
+    "the old tail until some of it is overwritten": (
+        "growing",
+        "    with durable.replacing(_journal(path)) as file:",
+        '    with open(path, "r+b") as file:\n        file.seek(offset)\n        file.write(b"new")\n'
+        "    with durable.replacing(_journal(path)) as file:",
+    ),
+    "that the old tail is void": ("growing", "    durable.sync_directory(os.path.dirname(path))\n", ""),
+    "what was put back": ("growing", "        os.fsync(file.fileno())\n", ""),
 }
 
 
 @pytest.mark.parametrize(
     ("name", "mistake"),
     [
-        *(("image_receipt", mistake) for mistake in NOT_SYNCED),
+        *(("image_receipt", mistake) for mistake in list(NOT_SYNCED)[:-1]),
+        ("image_receipt, growing", "what was put back"),
         *((name, mistake) for name in ("experiment", "experiment, opening") for mistake in list(NOT_SYNCED)[:3]),
     ],
 )

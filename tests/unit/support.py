@@ -296,7 +296,7 @@ def arrive(
     return arrived
 
 
-def read_archive(path: Path) -> dict[str, bytes]:
+def read_archive(path: Path | IO[bytes]) -> dict[str, bytes]:
     """The images in an archive; fails where it does not agree with its own list."""
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
@@ -304,6 +304,26 @@ def read_archive(path: Path) -> dict[str, bytes]:
         found = {name: archive.read(name) for name in names if name != manifest.MEMBER}
         assert archive.read(manifest.MEMBER) == sums(found)
     return found
+
+
+def cut_off(path: Path) -> None:
+    """Leave the archive as one that was killed while it grew: its tail is overwritten, and lies in its journal."""
+    content = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        offset = archive.getinfo(manifest.MEMBER).header_offset
+    kept = offset.to_bytes(8, "little") + content[offset:]
+    path.with_name(f"{path.name}.tail").write_bytes(hashlib.sha256(kept).digest() + kept)
+    path.write_bytes(content[:offset] + b"half of an image" * 100)
+
+
+def as_mended(path: Path) -> bytes:
+    """What the archive holds; where it was cut off while it grew, what its journal makes of it."""
+    content, journal = path.read_bytes(), path.with_name(f"{path.name}.tail")
+    if not journal.exists():
+        return content
+    digest, kept = journal.read_bytes()[:32], journal.read_bytes()[32:]
+    assert hashlib.sha256(kept).digest() == digest, f"{journal} is damaged"
+    return content[: int.from_bytes(kept[:8], "little")] + kept[8:]
 
 
 def public(data_dir: Path, camera: str = "object", experiment: str = EXPERIMENT) -> list[dict[str, bytes]]:

@@ -5,16 +5,29 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import closing
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import closing, manifest
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from unit.support import EXPERIMENT, image, images, jpeg, public, read_archive, tree, write_archive
+from unit.support import (
+    EXPERIMENT,
+    cut_off,
+    image,
+    images,
+    jpeg,
+    public,
+    read_archive,
+    sums,
+    tree,
+    write_archive,
+    write_zip,
+)
 
 ONE, TWO, THREE = images(3), images(3, start=10), images(2, start=20)
 PUBLIC = "object_2026-05-22.zip"
@@ -176,14 +189,47 @@ def test_a_damaged_part_is_named_and_kept(place: Place, others: bool) -> None:
 def test_parts_whose_bytes_have_rotted_are_kept_and_nothing_is_published(place: Place) -> None:
     place.part("a", ONE)
     place.part("b", TWO)
-    path = place.path / "parts" / "a.zip"
+    path = place.path / "parts" / "b.zip"
     content = bytearray(path.read_bytes())
-    content[content.index(ONE[image(2)]) + 20] ^= 1
+    content[content.index(TWO[image(11)]) + 20] ^= 1
     path.write_bytes(content)
     before = tree(place.path)
     with pytest.raises(Error, match="parts are left as they are"):
         place.merge()
-    assert tree(place.path) == before
+    # Only the first of them has its later name.
+    assert sorted(tree(place.path).values()) == sorted(before.values())
+
+
+def test_parts_are_added_to_the_first_of_them_which_is_neither_read_nor_copied(place: Place) -> None:
+    place.part("a", ONE)
+    place.part("b", TWO)
+    place.part("c", THREE)
+    inode = (place.path / "parts" / "a.zip").stat().st_ino
+    assert place.merge() == [PUBLIC] and place.public() == [{**ONE, **TWO, **THREE}]
+    assert (place.path / PUBLIC).stat().st_ino == inode
+
+
+def test_the_archive_of_most_images_comes_first_whatever_a_part_beside_it_is_called(place: Place) -> None:
+    place.part("together", ONE)
+    place.part("20000101T000000Z-00000000", {image(1): jpeg("other")})
+    assert place.merge() == [PUBLIC, "object_2026-05-22_part2.zip"]
+    assert place.public() == [ONE, {image(1): jpeg("other")}]
+
+
+def test_a_part_that_was_cut_off_while_it_grew_is_published_whole(place: Place) -> None:
+    place.part("together", ONE)
+    place.part("b", TWO)
+    cut_off(place.path / "parts" / "together.zip")
+    assert place.merge() == [PUBLIC]
+    assert place.public() == [{**ONE, **TWO}] and place.names() == [PUBLIC]
+
+
+def test_a_part_that_no_other_can_be_added_to_is_merged_as_a_copy(place: Place) -> None:
+    members: list[tuple[str | zipfile.ZipInfo, bytes]] = [(manifest.MEMBER, sums(ONE)), *ONE.items()]
+    write_zip(place.path / "parts" / "a.zip", members)
+    place.part("b", TWO)
+    assert place.merge() == [PUBLIC]
+    assert place.public() == [{**ONE, **TWO}] and place.names() == [PUBLIC]
 
 
 def test_what_no_experiment_claims_gets_archives_too(data_dir: Path) -> None:
@@ -197,7 +243,7 @@ def test_what_no_experiment_claims_gets_archives_too(data_dir: Path) -> None:
 
 def test_leftovers_of_a_killed_run_are_swept_and_nothing_else(place: Place) -> None:
     place.part("a", ONE)
-    leftovers = [".object_2026-05-22.zip", ".object_2026-05-22.zip.tmp", "parts/b.zip.tmp"]
+    leftovers = [".object_2026-05-22.zip", ".object_2026-05-22.zip.tmp", "parts/b.zip.tmp", "parts/a.zip.tail.tmp"]
     for name in leftovers:
         (place.path / name).write_bytes(b"half")
     (place.path / "notes.txt").write_text("of the researcher")

@@ -8,11 +8,20 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import archive, events, manifest, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    archive,
+    closing,
+    events,
+    growing,
+    manifest,
+    receiving,
+)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import parts as parts_module
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.receiving import Received
@@ -20,9 +29,12 @@ from unit.support import (
     BATCH,
     EXPERIMENT,
     arrive,
+    batch_name,
+    cut_off,
     image,
     images,
     jpeg,
+    public,
     read_archive,
     sha256,
     sums,
@@ -180,7 +192,11 @@ def test_what_a_malicious_camera_adds_never_gets_a_public_name(
     write_zip(arrived.with_name(f"{BATCH}.zip"), [*IMAGES.items(), (manifest.MEMBER, sums(IMAGES)), *extra])
     assert receive(layout).receipt.unproven == []
     assert parts(layout) == [IMAGES]
-    assert os.listdir(tmp_path) == [data_dir.name] and sorted(os.listdir(data_dir)) == [".incoming", EXPERIMENT]
+    assert os.listdir(tmp_path) == [data_dir.name] and sorted(os.listdir(data_dir)) == [
+        ".incoming",
+        ".locks",
+        EXPERIMENT,
+    ]
     assert not os.path.exists("/tmp/evil-wildberryeye.sh")
 
 
@@ -240,8 +256,7 @@ def test_a_second_manifest_of_the_same_name_overwrites_nothing_that_was_proven(l
     later = images(2, start=50)
     arrive(data_dir, later)
     assert receive(layout).receipt.unproven == []
-    together = {name: content for part in parts(layout) for name, content in part.items()}
-    assert together == {**IMAGES, **later}
+    assert parts(layout) == [{**IMAGES, **later}]
 
 
 def test_a_receipt_torn_or_of_another_batch_is_made_anew(layout: Layout, data_dir: Path) -> None:
@@ -422,6 +437,132 @@ def test_what_a_part_holds_is_not_lost_with_its_receipt(layout: Layout, data_dir
         received = receive(layout)
         os.unlink(layout.receipt(EXPERIMENT, "object", BATCH))
     assert received.receipt.unproven == [] and parts(layout) == [IMAGES]
+
+
+def test_each_batch_is_taken_into_the_archive_of_those_before_it(layout: Layout, data_dir: Path) -> None:
+    inodes = set()
+    for number, zipped in enumerate((True, False, True, False)):
+        arrive(data_dir, images(3, start=10 * number + 1), batch=batch_name(number), zipped=zipped)
+        received = receiving.receive(layout, "object", EXPERIMENT, batch_name(number))
+        assert (received.fresh, received.receipt.unproven) == (True, [])
+        (together,) = parts(layout)
+        assert len(together) == 3 * number + 3
+        inodes.add(only_part(layout).stat().st_ino)
+    assert len(inodes) == 1 and len(receiving.pending(layout, "object")) == 4
+    before = tree(data_dir)
+    for number in range(4):
+        assert not receiving.receive(layout, "object", EXPERIMENT, batch_name(number)).fresh
+    assert tree(data_dir) == before
+
+
+def test_a_batch_that_comes_again_after_its_archive_took_in_others_overwrites_none_of_them(
+    layout: Layout, data_dir: Path
+) -> None:
+    arrive(data_dir, IMAGES)
+    receive(layout)
+    arrive(data_dir, images(2, start=50), batch=batch_name(2))
+    receiving.receive(layout, "object", EXPERIMENT, batch_name(2))
+    for zipped in (True, False):
+        os.unlink(layout.receipt(EXPERIMENT, "object", BATCH))
+        arrive(data_dir, IMAGES, zipped=zipped)
+        assert receive(layout).receipt.unproven == []
+        assert parts(layout) == [{**IMAGES, **images(2, start=50)}]
+
+
+def two(layout: Layout, data_dir: Path, second: dict[str, bytes]) -> Received:
+    """Receive one batch, and then another."""
+    arrive(data_dir, IMAGES)
+    receive(layout)
+    arrive(data_dir, second, batch=batch_name(2))
+    return receiving.receive(layout, "object", EXPERIMENT, batch_name(2))
+
+
+def test_a_batch_that_cannot_be_taken_in_is_receipted_all_the_same_and_taken_in_later(
+    layout: Layout, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(growing, "_write", full)
+        received = two(layout, data_dir, images(2, start=50))
+        assert (received.fresh, received.receipt.unproven) == (True, [])
+        assert sorted(parts(layout), key=len) == [images(2, start=50), IMAGES]
+        with pytest.raises(OSError, match="No space left"):
+            closing.merge(layout, EXPERIMENT, "object")
+        assert sorted(parts(layout), key=len) == [images(2, start=50), IMAGES]
+    assert len(receiving.pending(layout, "object")) == 2
+    arrive(data_dir, images(1, start=60), batch=batch_name(3))
+    receiving.receive(layout, "object", EXPERIMENT, batch_name(3))
+    assert parts(layout) == [{**IMAGES, **images(2, start=50), **images(1, start=60)}]
+
+
+def test_another_image_of_the_same_name_stays_beside_the_archive(layout: Layout, data_dir: Path) -> None:
+    assert two(layout, data_dir, {FIRST: jpeg("other"), image(50): jpeg(50)}).receipt.unproven == []
+    assert sorted(parts(layout), key=len) == [{FIRST: jpeg("other"), image(50): jpeg(50)}, IMAGES]
+    assert len(receiving.pending(layout, "object")) == 2
+    closing.merge(layout, EXPERIMENT, "object")
+    assert public(data_dir) == [IMAGES, {FIRST: jpeg("other"), image(50): jpeg(50)}]
+
+
+def test_an_image_that_the_archive_holds_intact_is_not_added_again(layout: Layout, data_dir: Path) -> None:
+    assert two(layout, data_dir, {FIRST: IMAGES[FIRST], image(50): jpeg(50)}).receipt.unproven == []
+    assert parts(layout) == [{**IMAGES, image(50): jpeg(50)}]
+
+
+def test_a_copy_that_comes_where_the_archive_has_rotted_is_kept(layout: Layout, data_dir: Path) -> None:
+    arrive(data_dir, IMAGES)
+    receive(layout)
+    path = only_part(layout)
+    path.write_bytes(path.read_bytes().replace(IMAGES[FIRST], jpeg("rotted")))
+    again = {FIRST: IMAGES[FIRST], image(50): jpeg(50)}
+    arrive(data_dir, again, batch=batch_name(2))
+    assert receiving.receive(layout, "object", EXPERIMENT, batch_name(2)).receipt.unproven == []
+    assert again in [read_archive(found) for found in path.parent.glob(f"{batch_name(2)}*.zip")]
+
+
+def test_an_archive_that_was_cut_off_while_it_grew_still_holds_what_is_receipted(
+    layout: Layout, data_dir: Path
+) -> None:
+    two(layout, data_dir, images(2, start=50))
+    whole = tree(data_dir)
+    cut_off(Path(layout.together(EXPERIMENT, "object")))
+    cut = tree(data_dir)
+    # Without it, only the batch would be carried again.
+    assert receiving.pending(layout, "object", dry_run=True) == [] and tree(data_dir) == cut
+    assert len(receiving.pending(layout, "object")) == 2 and tree(data_dir) == whole
+    cut_off(Path(layout.together(EXPERIMENT, "object")))
+    assert not receive(layout).fresh and tree(data_dir) == whole
+
+
+def test_nothing_is_received_beside_an_archive_that_cannot_be_mended(layout: Layout, data_dir: Path) -> None:
+    two(layout, data_dir, images(2, start=50))
+    cut_off(Path(layout.together(EXPERIMENT, "object")))
+    journal = Path(f"{layout.together(EXPERIMENT, 'object')}.tail")
+    journal.write_bytes(journal.read_bytes()[:-1])
+    arrive(data_dir, images(1, start=60), batch=batch_name(3))
+    before = tree(data_dir)
+    assert receiving.pending(layout, "object") == []
+    for look in (
+        lambda: receiving.receive(layout, "object", EXPERIMENT, batch_name(3)),
+        lambda: closing.merge(layout, EXPERIMENT, "object"),
+    ):
+        with pytest.raises(Error, match=r"together\.zip\.tail beside it is damaged"):
+            look()
+    assert tree(data_dir) == before
+
+
+def test_nobody_mends_an_archive_that_grows_just_now(layout: Layout, data_dir: Path) -> None:
+    two(layout, data_dir, images(2, start=50))
+    cut_off(Path(layout.together(EXPERIMENT, "object")))
+    before = tree(data_dir)
+    with ThreadPoolExecutor(1) as pool:
+        with parts_module.alone(layout, "object"):
+            waiting = pool.submit(receiving.pending, layout, "object")
+            with pytest.raises(TimeoutError):
+                waiting.result(0.5)
+            assert tree(data_dir) == before
+        assert len(waiting.result(30)) == 2
 
 
 def test_an_empty_day_is_not_a_missing_day(layout: Layout, data_dir: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import room
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from unit.support import BATCH, EXPERIMENT, arrive, images
+from unit.support import BATCH, EXPERIMENT, arrive, images, write_archive
 
 MB = 1_000_000
 SPARE = 64 << 20
@@ -33,6 +33,16 @@ def test_batches_of_files_are_archived_one_after_the_other_and_a_zip_that_is_her
     assert room.wanted(layout, "object", [batch(MB, zipped=False)] * 5) < 6 * (MB + 10_000)
     arrive(tmp_path, images(2))
     assert room.wanted(layout, "object", [batch(sum(map(len, images(2).values())), zipped=True, count=50_000)]) == 0
+
+
+def test_a_batch_that_is_added_to_an_archive_lies_there_twice_meanwhile(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path))
+    one = room.wanted(layout, "object", [batch(MB, zipped=True)])
+    assert room.wanted(layout, "object", [batch(MB, zipped=True)] * 3) == 4 * one
+    write_archive(Path(layout.together(EXPERIMENT, "object")), images(2))
+    assert room.wanted(layout, "object", [batch(MB, zipped=True)]) == 2 * one
+    assert room.wanted(layout, "object", [batch(MB, zipped=False)]) == 2 * one
+    assert room.wanted(layout, "motion", [batch(MB, zipped=True)]) == one
 
 
 @pytest.mark.parametrize("zipped", [True, False])

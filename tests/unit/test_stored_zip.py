@@ -19,12 +19,14 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.stored_z
 from unit.cards import make_batch, three
 from unit.support import image, images, jpeg, read_archive
 
+CHANGED = time.localtime(1.7e9)[:6]
+
 
 def test_members_are_stored_as_they_are_and_are_plain_files() -> None:
     file = io.BytesIO()
     made = StoredZip(file)
     for name, pieces in (("a.jpg", [b"one", b"", b"two"]), ("b.jpg", [])):
-        with made.member(name, 1.7e9) as add:
+        with made.member(name, CHANGED) as add:
             for piece in pieces:
                 add(piece)
     made.close()
@@ -32,13 +34,13 @@ def test_members_are_stored_as_they_are_and_are_plain_files() -> None:
         assert {name: archive.read(name) for name in archive.namelist()} == {"a.jpg": b"onetwo", "b.jpg": b""}
         for info in archive.infolist():
             assert (info.compress_type, info.external_attr >> 16) == (zipfile.ZIP_STORED, 0o100644)
-            assert info.date_time == (*time.localtime(1.7e9)[:5], time.localtime(1.7e9)[5] // 2 * 2)
+            assert info.date_time == (*CHANGED[:5], CHANGED[5] // 2 * 2)
             assert (info.extra, info.flag_bits) == (b"", 0)
 
 
 def test_a_member_of_4_gb_is_refused_before_it_is_written() -> None:
     file = io.BytesIO()
-    with pytest.raises(OSError, match="File too large") as caught, StoredZip(file).member("a.jpg", 0) as add:
+    with pytest.raises(OSError, match="File too large") as caught, StoredZip(file).member("a.jpg", CHANGED) as add:
         add(_Huge(b"x"))
     assert caught.value.errno == errno.EFBIG and len(file.getvalue()) < 100
 
@@ -55,7 +57,7 @@ def test_a_zip_of_more_than_65535_images_is_read_by_everybody(tmp_path: Path, co
     with (tmp_path / "x.zip").open("w+b") as file:
         made = StoredZip(file)
         for number in range(count):
-            with made.member(f"{number}.jpg", 1.7e9) as add:
+            with made.member(f"{number}.jpg", CHANGED) as add:
                 add(b"x")
         made.close()
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
@@ -71,7 +73,7 @@ def test_a_zip_beyond_4_gb_is_read_by_everybody(tmp_path: Path, start: int) -> N
         file.seek(start)  # a hole: it takes no room
         made = StoredZip(file)
         for number in range(3):
-            with made.member(f"{number}.jpg", 1.7e9) as add:
+            with made.member(f"{number}.jpg", CHANGED) as add:
                 add(b"x" * number)
         made.close()
     with zipfile.ZipFile(tmp_path / "x.zip") as archive:
