@@ -16,7 +16,7 @@ class Outcome(NamedTuple):
 
     camera: str
     words: str
-    """``recording``, ``home``, ``collected``, or what it is not."""
+    """``recording``, ``home``, ``collected``, ``left alone``, or what it is not."""
     images: int
     bytes: int
     next: str
@@ -29,6 +29,7 @@ def results(found: Mapping[str, Any]) -> dict[str, Any]:
     steps = ("recording", "batch", "fetch", "receipt", "cleanup")
     result: dict[str, Any] = {step: found.get(f"wildberryeye_{step}_result") or {} for step in steps}
     result["failure"] = found.get("wildberryeye_collection_failure") or ""
+    result["left_alone"] = found.get("wildberryeye_left_alone_result") or result["batch"].get("left_alone") or ""
     return result
 
 
@@ -86,6 +87,8 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
     wrong = "; ".join(filter(None, [failure(steps), (record.get("not_archived") or {}).get(camera)]))
     images, size = int(steps["receipt"].get("images") or 0), int(steps["receipt"].get("bytes") or 0)
     note = _note(steps)
+    if asked == "collect" and steps["left_alone"]:
+        return Outcome(camera, "left alone", images, size, wrong or steps["left_alone"], bool(wrong))
     if check:
         parts = (steps["batch"], steps["recording"])
         images = int(parts[0].get("images") or 0) + int(parts[1].get("set_aside") or 0)

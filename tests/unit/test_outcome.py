@@ -31,7 +31,15 @@ HOME = steps(recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"left": 0})
 
 def test_a_step_that_did_not_run_is_empty() -> None:
     found = outcome.results({})
-    assert found == {"recording": {}, "batch": {}, "fetch": {}, "receipt": {}, "cleanup": {}, "failure": ""}
+    assert found == {
+        "recording": {},
+        "batch": {},
+        "fetch": {},
+        "receipt": {},
+        "cleanup": {},
+        "failure": "",
+        "left_alone": "",
+    }
     assert not outcome.recorded(found) and not outcome.home(found) and outcome.failure(found) == ""
 
 
@@ -73,6 +81,8 @@ def test_what_went_wrong_is_said_once_and_in_one_line() -> None:
         ("restart", steps(recording=DOWN), "not recording", True),
         ("collect", HOME, "collected", False),
         ("collect", steps("stalled", batch=BATCH), "not collected", True),
+        ("collect", steps(left_alone="it is not being recorded with"), "left alone", False),
+        ("collect", steps(batch={"skipped": True, "batches": [], "left_alone": "held by a stop"}), "left alone", False),
         ("stop", HOME, "home", False),
         ("stop", steps(recording=DOWN), "not home", True),
         ("stop", steps(recording=IDLE, batch=BATCH), "not home", True),
