@@ -8,6 +8,8 @@ import os
 import time
 from typing import Any
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     book,
     clock,
@@ -36,7 +38,14 @@ class ActionModule(CameraSideAction):
             run = multiprocessing.parent_process()
             owner = lock.Owner.of((run.pid if run else None) or os.getpid(), given["purpose"])
             in_the_way = given["purpose"] != "collect"
-            lock.take(layout.locks(), f"collection-{camera}", owner, wait=0, end=lambda held: in_the_way)
+            try:
+                lock.take(layout.locks(), f"collection-{camera}", owner, wait=0, end=lambda held: in_the_way)
+            except lock.Held as held:
+                if in_the_way or not boolean(task_vars.get("wildberryeye_scheduled", False)):
+                    raise
+                # A timer's collection has nobody to tell, and comes again.
+                said = f"left alone: {held.came_back}"
+                return {"reached": True, "changed": False, "left_alone": held.came_back, "msg": said}
         receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera, self._task.check_mode)]
         result = self.on_camera({**given, "receipts": receipts}, task_vars)
         now, received = result.pop("now", None), time.time()

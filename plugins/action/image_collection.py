@@ -56,7 +56,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         layout, camera = Layout(given["data_dir"]), str(task_vars["inventory_hostname"])
         asked = {name: given[name] for name in BATCH_ARGUMENTS if name in given}
         batch = steps["batch"] = self._step(f"{_OURS}.image_batch", asked, task_vars)
-        if batch.get("failed"):
+        if batch.get("failed") or "left_alone" in batch:
             return
         if not batch.get("batches"):
             if not self._task.check_mode:

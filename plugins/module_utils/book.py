@@ -188,8 +188,8 @@ class Book:
         self.scheduled: bool = params["scheduled"]
         self.begun = experiment.window_begin(self.now, start_time, self.stop_time)
         self.wanted = names.experiment_id(params["id"]) if params["id"] else None
-        if self.scheduled and params["state"] == "closing":
-            # A timer stops what is open, whatever name stands in the inventory for the next one.
+        if self.scheduled and params["state"] in ("closing", "present"):
+            # A timer stops, and collects, what is open, whatever name stands in the inventory for the next one.
             self.wanted = None
         self.records, self.unreadable = record.load_all(layout)
         self.changed = False
@@ -311,7 +311,10 @@ class Book:
     def present(self) -> dict[str, Any]:
         """Look."""
         found = self._find(self._chosen())
-        return {**self._result(found), "msg": f"experiment {found.id}" if found else "no experiment is open"}
+        result = self._result(found)
+        said = f"experiment {found.id}" if found else "no experiment is open"
+        idle = self.scheduled and not any(camera["recording_in"] for camera in result["cameras"].values())
+        return {**result, "idle": idle, "msg": "nothing is being recorded: no camera is touched" if idle else said}
 
     def _note_home(self, found: Record, name: str) -> None:
         entry = found.cameras.get(name)

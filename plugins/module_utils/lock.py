@@ -48,6 +48,10 @@ class Owner(NamedTuple):
         return f"a {self.purpose} that is running (process {self.pid})"
 
 
+class Held(Error):
+    """A lock that another run holds, and keeps."""
+
+
 def owner(directory: str, name: str) -> Owner | None:
     """Return the living owner of the lock `name`, or None where it is free or void."""
     try:
@@ -77,7 +81,7 @@ def take(
         sleep: waits so many seconds.
 
     Raises:
-        Error: if the owner still holds it after `wait`.
+        Held: if the owner still holds it after `wait`.
     """
     deadline = time.monotonic() + wait
     ended: set[Owner] = set()
@@ -93,7 +97,7 @@ def take(
             _end(held)
             deadline = max(deadline, time.monotonic() + _ENDING)
         if time.monotonic() >= deadline:
-            raise Error(f"take the lock {name}", f"it is held by {held}", "Let it finish, or end it, and run again")
+            raise Held(f"take the lock {name}", f"it is held by {held}", "Let it finish, or end it, and run again")
         sleep(0.2)
 
 

@@ -16,7 +16,7 @@ class Outcome(NamedTuple):
 
     camera: str
     words: str
-    """``recording``, ``home``, ``collected``, or what it is not."""
+    """``recording``, ``home``, ``collected``, ``left alone``, or what it is not."""
     images: int
     bytes: int
     next: str
@@ -30,6 +30,9 @@ def results(found: Mapping[str, Any]) -> dict[str, Any]:
     result = {"recording": {} if recording.get("skipped") else recording}
     result.update({step: collection.get(step) or {} for step in ("batch", "receipt", "cleanup")})
     result["failure"] = in_one_line(collection) if collection.get("failed") else ""
+    result["left_alone"] = result["batch"].get("left_alone") or ""
+    if found.get("inventory_hostname") in (found.get("wildberryeye_left_alone_result") or []):
+        result["left_alone"] = "it is not being recorded with"
     return result
 
 
@@ -40,7 +43,7 @@ def recorded(steps: Mapping[str, Any]) -> bool:
 
 def carried(steps: Mapping[str, Any]) -> bool:
     """Tell whether this run has looked at the camera's batches, with the camera's collection lock in its hand."""
-    return bool(steps["batch"]) and not steps["batch"].get("failed")
+    return "batches" in steps["batch"] and not steps["batch"].get("failed")
 
 
 def label(steps: Mapping[str, Any]) -> str:
@@ -50,7 +53,7 @@ def label(steps: Mapping[str, Any]) -> str:
 
 def home(steps: Mapping[str, Any]) -> bool:
     """Tell whether all that was set aside on the camera is home and gone from its card."""
-    if steps["recording"].get("failed") or steps["failure"]:
+    if steps["recording"].get("failed") or steps["failure"] or steps["left_alone"]:
         return False
     if not steps["batch"]:
         return bool(steps["recording"].get("waiting") == 0)
@@ -87,6 +90,8 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
     wrong = "; ".join(filter(None, [failure(steps), (record.get("not_archived") or {}).get(camera)]))
     images, size = int(steps["receipt"].get("images") or 0), int(steps["receipt"].get("bytes") or 0)
     note = _note(steps)
+    if asked == "collect" and steps["left_alone"]:
+        return Outcome(camera, "left alone", images, size, wrong or steps["left_alone"], bool(wrong))
     if check:
         parts = (steps["batch"], steps["recording"])
         images = int(parts[0].get("images") or 0) + int(parts[1].get("set_aside") or 0)

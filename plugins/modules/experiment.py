@@ -53,6 +53,8 @@ options:
       - With O(state=recording), nothing is opened or resumed at night.
       - With O(state=closing), by day, only experiments are closed that were opened before the day began and whose
         window has ended. O(id) does not count.
+      - With O(state=present), there is nothing to collect where none of the cameras is to record. O(id) does not
+        count.
     type: bool
     default: false
   home:
@@ -123,6 +125,10 @@ night:
   description: Whether nothing was opened or resumed, because a timer began this at night.
   type: bool
   returned: O(state=recording)
+idle:
+  description: Whether a timer began this, and there is nothing to do because none of the cameras is to record.
+  type: bool
+  returned: O(state=present)
 to_record:
   description: All cameras that are to record now, whichever experiment, sorted.
   type: list

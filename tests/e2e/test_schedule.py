@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from e2e.station import Run, Station
-from e2e.timers import HOME, INSTALLED, PLAYBOOK, PREPARE, REMOVE, START, STOP, UNITS, Timers
+from e2e.timers import COLLECT, HOME, INSTALLED, PLAYBOOK, PREPARE, REMOVE, START, STOP, UNITS, Timers
 from lab import wait_until
 
 
@@ -33,7 +34,7 @@ def test_what_is_installed_is_what_was_announced_and_installing_again_changes_no
     done = timers.set("present", "--diff")
     assert changes(fresh) == changes(done) and "+OnCalendar=*-*-* 07:00:00" in changes(done)
     for arguments in (["--check", "--diff"], []):
-        assert "changed=0" in timers.set("present", *arguments).text
+        assert unchanged(timers.set("present", *arguments))
     later = ["-e", "wildberryeye_start_time=06:30"]
     told = timers.set("present", "--check", "--diff", *later)
     assert changes(told) == changes(timers.set("present", "--diff", *later))
@@ -42,7 +43,7 @@ def test_what_is_installed_is_what_was_announced_and_installing_again_changes_no
     timers.set("absent")
     assert timers.host.exec("find", INSTALLED, f"{HOME}/.local/share/systemd", "-type", "f,l").stdout == ""
     assert "wildberryeye_st" not in timers.systemctl("list-units", "--all", "--no-pager")
-    assert "changed=0" in timers.set("absent").text
+    assert unchanged(timers.set("absent"))
 
 
 def test_systemd_understands_every_word_of_the_shipped_units(timers: Timers) -> None:
@@ -158,6 +159,139 @@ def test_r19_after_an_outage_by_day_nothing_is_begun_at_night_and_all_comes_home
     assert not any(camera.detecting_now() for camera in station.cameras.values())
     assert station.experiments() == ["2026-05-22"] and station.record("2026-05-22")["state"] == "closed"
     station.assert_all_home()
+
+
+NOTHING = "nothing is being recorded: no camera is touched"
+
+
+def test_the_collections_timer_comes_with_its_interval_changes_with_it_and_goes_without(timers: Timers) -> None:
+    timers.host.write_inventory({})
+    timers.set("present")
+    units = [f"{INSTALLED}/{COLLECT}.{kind}" for kind in ("service", "timer")]
+    begun = []
+    for minutes in (90, 60):
+        wanted = ["-e", f"wildberryeye_collection_interval={minutes}"]
+        told = timers.set("present", "--check", "--diff", *wanted)
+        assert changes(told) == changes(timers.set("present", "--diff", *wanted))
+        assert f"+OnUnitInactiveSec={minutes}min" in changes(told)
+        due = timers.systemctl("list-timers", "--no-pager", f"{COLLECT}.timer")
+        (left,) = re.findall(r"(?:(\d)h )?(?:(\d+)min )?(?:\d+s )?left", due)
+        assert minutes - 10 <= 60 * int(left[0] or 0) + int(left[1] or 0) <= minutes, due
+        assert unchanged(timers.set("present", "--diff", *wanted))
+        begun.append(timers.systemctl("show", f"{COLLECT}.timer", "-p", "ActiveEnterTimestampMonotonic"))
+    # It counts anew: what an interval made shorter asks for may be past already, and would never come.
+    assert begun[0] != begun[1]
+    assert timers.systemctl("is-enabled", f"{COLLECT}.timer") == "enabled\n"
+    verified = timers.host.exec("systemd-analyze", "--user", "verify", *units, user="decim")
+    assert verified.stdout + verified.stderr == ""
+    for wrong in ("0.5", "1441", "hourly"):
+        refused = timers.set("present", "-e", f"wildberryeye_collection_interval={wrong}", status=2)
+        line = f"wildberryeye_collection_interval is {wrong}: not a number of minutes. Write a whole one from 1 to 1440"
+        assert line in refused.text
+    assert not unchanged(timers.set("present", "--check"))
+    timers.set("present")
+    assert COLLECT not in timers.host.exec("find", INSTALLED).stdout
+    assert COLLECT not in timers.systemctl("list-units", "--all", "--no-pager")
+    assert unchanged(timers.set("present"))
+    assert "wildberryeye_start_experiment.timer" in timers.systemctl("list-timers", "--no-pager")
+
+
+def test_images_come_home_by_the_timer_while_recording_goes_on_and_are_one_archive_at_the_end(
+    timers: Timers, station: Station
+) -> None:
+    station.begin_day()
+    runs = [len(camera.detecting()) for camera in station.cameras.values()]
+    timers.collect_every("2s")
+    for name in station.cameras:
+        twice = f"two collections from {name} are home"
+        wait_until(lambda n=name: len(station.parts(n)) >= 2, twice, 120, 0.5)  # type: ignore[misc]
+    station.wait_for_images()
+    assert [len(camera.detecting()) for camera in station.cameras.values()] == runs
+    assert all(camera.detecting_now() for camera in station.cameras.values())
+    station.assert_nothing_lost()
+    station.play("stop")
+    station.assert_all_home()
+    for name in station.cameras:
+        assert list(station.archives(name)) == [f"{name}_day.zip"]
+    wait_until(lambda: NOTHING in timers.journal(COLLECT), "the next one finds nothing to do", 30)
+    timers.systemctl("stop", f"{COLLECT}.timer")
+    timers.ended(COLLECT)
+
+
+def test_a_collection_that_misses_a_camera_fails_by_name_and_comes_again_and_at_night_it_touches_none(
+    timers: Timers, station: Station
+) -> None:
+    # Nobody can log in any more, not over connections that are open already either; started again, they can.
+    deaf = "systemctl stop ssh; pkill sshd"
+    station.begin_day()
+    station.cameras["motion"].exec("sh", "-c", deaf)
+    try:
+        timers.collect_every("2s")
+        missed = "motion  not collected"
+        wait_until(lambda: timers.journal(COLLECT).count(missed) >= 2, "it is tried again", 120, 0.5)
+        said = timers.journal(COLLECT)
+        assert "object  collected" in said and station.parts("object") and NOTHING not in said
+        # What is left of that camera is for the stop to try again.
+        station.play("stop", status=2)
+        station.cameras["object"].exec("sh", "-c", deaf)
+        timers.systemctl("stop", f"{COLLECT}.timer")
+        wait_until(lambda: timers.over(COLLECT), "none runs any more", 60)
+        timers.systemctl("start", f"{COLLECT}.service")
+        timers.ended(COLLECT)
+        assert timers.journal(COLLECT).rstrip().endswith(NOTHING)
+    finally:
+        for camera in station.cameras.values():
+            camera.exec("systemctl", "start", "ssh")
+    station.play("stop")
+    station.assert_all_home()
+
+
+def test_a_timers_collection_makes_way_for_whoever_is_at_work_and_fails_nobody(
+    timers: Timers, station: Station
+) -> None:
+    camera = station.cameras["object"]
+    timers.hours(-60, 60, wildberryeye_collection_interval=60)
+    timers.set("present")
+    station.begin_day()
+    station.wait_for_images("object", more=60)
+    camera.shape("2mbit")
+    by_hand = station.begin("collect", "--limit", "object")
+    wait_until(lambda: transfer_under_way(station), "a collection by hand carries", 60)
+    timers.systemctl("start", f"{COLLECT}.service")
+    timers.ended(COLLECT)
+    said = timers.journal(COLLECT)
+    assert re.search(r"^object  left alone .* it is held by a collect that is running \(process \d+\)$", said, re.M)
+    assert re.search(r"^motion  collected ", said, re.M) and "FAILED" not in said
+    assert '"failed"' not in (station.data / "day" / "events.jsonl").read_text()
+    station.kill_playbooks()
+    station.end(by_hand, status=None)
+
+    timers.systemctl("start", "--no-block", f"{COLLECT}.service")
+    wait_until(lambda: transfer_under_way(station), "the timer's collection carries", 60)
+    stopping = station.begin("stop")
+    wait_until(lambda: timers.over(COLLECT), "the stop has ended it", 60)
+    assert stopping.poll() is None
+    # Killed by SIGTERM, and not failed.
+    shown = [timers.state(COLLECT, what) for what in ("ExecMainCode", "ExecMainStatus", "Result", "ActiveState")]
+    assert shown == ["2", "15", "success", "inactive"]
+    wait_until(lambda: transfer_under_way(station), "the stop carries", 60)
+    timers.systemctl("start", f"{COLLECT}.service")
+    timers.ended(COLLECT)
+    assert NOTHING in timers.journal(COLLECT) and stopping.poll() is None
+    camera.shape(None)
+    station.end(stopping)
+    station.assert_all_home()
+    assert list(station.archives("object")) == ["object_day.zip"]
+
+
+def transfer_under_way(station: Station) -> bool:
+    """Tell whether images are being fetched."""
+    return station.orchestrator.exec("pgrep", "-u", "decim", "-x", "rsync", check=False).returncode == 0
+
+
+def unchanged(run: Run) -> bool:
+    """Tell whether the recap knows of no change, on any host."""
+    return "failed=0" in run.text and not re.search(r"changed=[1-9]", run.text)
 
 
 def changes(run: Run) -> list[str]:

@@ -17,14 +17,14 @@ from e2e.test_heartbeat import (
     processes,
     told,
 )
-from e2e.timers import START, STOP, Timers
+from e2e.timers import COLLECT, START, STOP, Timers
 from lab import CameraSpec, Lab, wait_until
 
 
 def test_r15_a_day_that_nobody_attends(station: Station) -> None:
     timers = Timers(station)
-    timers.hours(-60, 60, **HEARTBEAT)
-    station.play("setup")
+    timers.hours(-60, 60, wildberryeye_collection_interval=60, **HEARTBEAT)
+    assert ", collected every 60 min: see " in station.play("setup").row("orchestrator")
     station_object, motion = station.cameras["object"], station.cameras["motion"]
 
     timers.fire(START)
@@ -44,6 +44,7 @@ def test_r15_a_day_that_nobody_attends(station: Station) -> None:
     # R15: the orchestrator loses its power; nobody logs in afterwards.
     station.orchestrator.reboot()
     wait_until(lambda: heartbeat_pid(station) != 0, "the heartbeat is back", 30)
+    assert f"{COLLECT}.timer" in timers.systemctl("list-timers", "--no-pager"), "images go on coming home by day"
     before = len(probes(motion))
     wait_until(lambda: len(probes(motion)) > before, "it probes", 3 * INTERVAL)
     motion.exec("systemctl", "kill", "-s", "KILL", motion.spec.unit)

@@ -9,6 +9,8 @@ from e2e.station import Run, Station
 from lab import wait_until
 
 START, STOP = "wildberryeye_start_experiment", "wildberryeye_stop_experiment"
+COLLECT = "wildberryeye_collect_images"
+"""What a station has only with `wildberryeye_collection_interval`."""
 UNITS = [f"{unit}.{kind}" for unit in (START, STOP) for kind in ("service", "timer")]
 HOME = "/home/decim"
 INSTALLED = f"{HOME}/.config/systemd/user"
@@ -31,10 +33,10 @@ ln -s {HOME}/station/inventory/hosts.yml '{PLACE}/hosts.yml'
 cat >'{PLACE}/timers.yml'
 """
 REMOVE = f"""
-systemctl --user stop {" ".join(UNITS)}
-systemctl --user disable {START}.timer {STOP}.timer
+systemctl --user stop {" ".join(UNITS)} {COLLECT}.timer {COLLECT}.service
+systemctl --user disable {START}.timer {STOP}.timer {COLLECT}.timer
 systemctl --user reset-failed
-rm -rf {INSTALLED}/{START}* {INSTALLED}/{STOP}* {HOME}/.local/share/systemd '{PLACE}'
+rm -rf {INSTALLED}/{START}* {INSTALLED}/{STOP}* {INSTALLED}/{COLLECT}* {HOME}/.local/share/systemd '{PLACE}'
 systemctl --user daemon-reload
 """
 
@@ -72,6 +74,14 @@ class Timers:
         soon = self.host.exec("date", "-d", "+2 seconds", "+%F %T").stdout.strip()
         self.drop_in(f"{unit}.timer", "[Timer]", "OnCalendar=", f"OnCalendar={soon}")
         wait_until(lambda: self.state(unit) != "inactive", f"{unit} runs", 10)
+
+    def collect_every(self, interval: str) -> None:
+        """Have images collected after `interval`, and then as long after each end: minutes are too long for a test."""
+        self.hours(-60, 60, wildberryeye_collection_interval=60)
+        self.set("present")
+        times = [f"{on}={interval}" for on in ("OnActiveSec", "OnUnitInactiveSec")]
+        self.drop_in(f"{COLLECT}.timer", "[Timer]", "OnActiveSec=", *times)
+        self.systemctl("restart", f"{COLLECT}.timer")
 
     def state(self, unit: str, what: str = "ActiveState") -> str:
         return self.systemctl("show", f"{unit}.service", "--value", "-p", what).strip()

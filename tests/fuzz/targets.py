@@ -136,7 +136,8 @@ def read_answer(data: bytes) -> None:
     for option in rsync_options(found.get("batches", []), "", 60):
         path = option.partition("=/")[2].rstrip("/").removesuffix("/*.jpg")
         assert shown(option).startswith("--") and all(safe(part) for part in path.split("/") if path)
-    steps = {"recording": found, "batch": found, "fetch": {}, "receipt": {}, "cleanup": found, "failure": ""}
+    collection = {"batch": found, "cleanup": found}
+    steps = outcome.results({"wildberryeye_recording_result": found, "wildberryeye_collection_result": collection})
     for asked in ("start", "stop", "collect"):
         for check in (False, True):
             rows = [outcome.outcome("object", steps, asked, {}, check)]

@@ -72,15 +72,16 @@ class There:
         return dict(answer)
 
 
-def act(kind: Any, there: There, check: bool = False, **given: Any) -> dict[str, Any]:
-    """Run an action as Ansible does."""
+def act(kind: Any, there: There, check: bool = False, scheduled: str = "", **given: Any) -> dict[str, Any]:
+    """Run an action as Ansible does; `scheduled` is what a timer's run says of itself, in Ansible's words."""
     name = kind.__module__.rpartition(".")[2]
     task = Task()
     task.action, task.args, task.check_mode, task.async_val = f"{NAME}.{name}", given, check, 0
     action = kind(task, Connection(), None, None, None)
     assert isinstance(action, ActionBase)
     action._execute_module = there.execute
-    result = action.run(None, {"inventory_hostname": "object"})
+    variables = {"wildberryeye_scheduled": scheduled} if scheduled else {}
+    result = action.run(None, {"inventory_hostname": "object", **variables})
     assert "\n" not in str(result.get("msg", "")) and there.answers == []
     assert all(
         module == f"{NAME}.{name}" and args.keys() <= arguments(name).keys()
@@ -311,6 +312,22 @@ def test_a_collection_that_another_run_is_at_is_not_disturbed(layout: Layout) ->
     given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
     result = act(image_batch.ActionModule, There(), **given)
     assert result["failed"] and result["reached"] is True and "a collect that is running" in result["msg"]
+
+
+def test_a_timers_collection_leaves_alone_what_another_run_is_at_and_does_not_fail(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock.take(layout.locks(), "collection-object", lock.Owner.of(os.getppid(), "stop"), wait=0)
+    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir}
+    there = There()
+    result = act(image_batch.ActionModule, there, scheduled="true", purpose="collect", **given)
+    assert not result.get("failed") and "batches" not in result and there.asked == []
+    assert result["left_alone"].startswith("it is held by a stop that is running (process ")
+    # A start or a stop that a timer began has to have it.
+    monkeypatch.setattr(lock, "_end", lambda held: None)
+    monkeypatch.setattr(lock, "_ENDING", 0.0)
+    for purpose in ("start", "stop"):
+        assert act(image_batch.ActionModule, There(), scheduled="true", purpose=purpose, **given)["failed"]
 
 
 @pytest.mark.parametrize("kind", [image_batch.ActionModule, image_cleanup.ActionModule])

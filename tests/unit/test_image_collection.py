@@ -113,6 +113,17 @@ def test_nothing_to_carry_is_home_without_a_transfer(data_dir: Path, monkeypatch
     assert outcome.home(told) and outcome.carried(told) and not data_dir.exists()
 
 
+def test_what_has_arrived_of_a_camera_that_another_run_carries_home_is_that_ones(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(data_dir, images(3))
+    held = {"reached": True, "changed": False, "left_alone": "it is held by a stop", "msg": "left alone: x"}
+    steps = Steps(data_dir, image_batch=held)
+    result, told = bring_home(steps, monkeypatch)
+    assert not result["failed"] and list(steps.asked) == ["image_batch"] and not outcome.home(told)
+    assert (data_dir / ".incoming").exists()
+
+
 def test_what_a_killed_run_left_behind_of_batches_that_are_gone_goes(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -572,6 +572,22 @@ def test_a_timer_stops_what_is_open_whatever_name_stands_in_the_inventory(statio
     assert set(station.states("meadow_2").values()) == {"closing"}
 
 
+def test_a_timer_collects_what_is_being_recorded_and_nothing_else(station: Station) -> None:
+    nothing = "nothing is being recorded: no camera is touched"
+    found = station.ok("present", **BY_TIMER)
+    assert (found["idle"], found["msg"]) == (True, nothing) and not station.ok("present")["idle"]
+    station.begin()
+    # Whatever name stands in the inventory for the next one; and whatever the hour: the record says what records.
+    found = station.ok("present", "2026-05-23 03:00:00", id="meadow", **BY_TIMER)
+    assert (found["idle"], found["id"], found["msg"]) == (False, EXPERIMENT, f"experiment {EXPERIMENT}")
+    station.ok("closing", cameras={"object": "object"})
+    found = station.ok("present", **BY_TIMER)
+    assert (found["idle"], found["cameras"]["object"]["recording_in"]) == (False, "")
+    station.ok("closing")
+    found = station.ok("present", **BY_TIMER)
+    assert (found["idle"], found["msg"]) == (True, nothing) and not station.ok("present")["idle"]
+
+
 @pytest.mark.parametrize("state", ["recording", "closing", "closed", "noted", "present"])
 @pytest.mark.parametrize("variable", ["start_time", "stop_time"])
 def test_a_time_without_quotes_is_told_by_the_name_of_its_variable(station: Station, state: str, variable: str) -> None:

@@ -34,7 +34,7 @@ HOME = steps(recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"left": 0})
 
 def test_a_step_that_did_not_run_is_empty() -> None:
     found = outcome.results({})
-    assert found == {"recording": {}, "batch": {}, "receipt": {}, "cleanup": {}, "failure": ""}
+    assert found == {"recording": {}, "batch": {}, "receipt": {}, "cleanup": {}, "failure": "", "left_alone": ""}
     assert (
         outcome.results({f"wildberryeye_{step}_result": {"skipped": True} for step in ("recording", "collection")})
         == found
@@ -55,6 +55,7 @@ def test_a_step_that_did_not_run_is_empty() -> None:
         (steps("no", recording=IDLE, batch=BATCH, receipt=RECEIPT, cleanup={"failed": True}), False),
         (steps("the transfer stalled", recording=IDLE, batch=BATCH, cleanup={"left": 0}), False),
         (steps(recording={**IDLE, "waiting": None}), False),
+        (steps(recording={**IDLE, "waiting": 0}, batch={"left_alone": "held by a stop"}), False),
     ],
 )
 def test_home_is_only_what_left_the_card_with_a_receipt(found: dict[str, Any], home: bool) -> None:
@@ -79,6 +80,7 @@ def test_what_went_wrong_is_said_once_and_in_one_line() -> None:
         ("restart", steps(recording=DOWN), "not recording", True),
         ("collect", HOME, "collected", False),
         ("collect", steps("stalled", batch=BATCH), "not collected", True),
+        ("collect", steps(batch={"left_alone": "held by a stop"}), "left alone", False),
         ("stop", HOME, "home", False),
         ("stop", steps(recording=DOWN), "not home", True),
         ("stop", steps(recording=IDLE, batch=BATCH), "not home", True),
@@ -89,6 +91,12 @@ def test_a_camera_that_ended_in_another_state_than_asked_for_fails_the_run(
 ) -> None:
     row = said(asked, found)
     assert (row.words, row.failed) == (words, failed) and (bool(row.next) or not failed)
+
+
+def test_a_camera_that_does_not_record_is_left_alone_by_a_timers_collection_and_is_not_taken_for_home() -> None:
+    found = outcome.results({"inventory_hostname": "object", "wildberryeye_left_alone_result": ["object"]})
+    assert said("collect", found)[1:] == ("left alone", 0, 0, "it is not being recorded with", False)
+    assert not outcome.home(found) and not outcome.carried(found)
 
 
 def test_home_names_the_archives_and_counts_what_is_in_them() -> None:
