@@ -209,7 +209,7 @@ class Station:
             assert not strange, f"{name}: {strange[:3]} and {len(strange)} in all"
 
     def parts(self, camera: str) -> list[dict[str, str]]:
-        """Return the images of archives that are not merged yet; one that was cut off while it grew is read as mended."""
+        """Return the images of archives that are not merged yet; one that was cut off while it grew counts mended."""
         guard = self.data / ".locks" / f"merge-{camera}.guard"
         with contextlib.ExitStack() as stack:
             if guard.exists():
