@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import hashlib
+import io
 import json
 import re
 import shutil
@@ -13,9 +16,10 @@ import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lab import Camera, Lab, Orchestrator, wait_until
+from unit.support import as_mended
 
 # Takes off the orchestrator whatever setup, start and the tests put there.
 REMOVE = """
@@ -205,8 +209,13 @@ class Station:
             assert not strange, f"{name}: {strange[:3]} and {len(strange)} in all"
 
     def parts(self, camera: str) -> list[dict[str, str]]:
-        """Return the images of archives that are not merged yet."""
-        return [contents(path) for path in self.data.glob(f"*/{camera}/parts/*.zip")]
+        """Return the images of archives that are not merged yet; one that was cut off while it grew counts mended."""
+        guard = self.data / ".locks" / f"merge-{camera}.guard"
+        with contextlib.ExitStack() as stack:
+            if guard.exists():
+                # None of them grows, or goes, meanwhile.
+                fcntl.flock(stack.enter_context(guard.open("rb")), fcntl.LOCK_EX)
+            return [contents(io.BytesIO(as_mended(path))) for path in self.data.glob(f"*/{camera}/parts/*.zip")]
 
     def assert_all_home(self, *names: str) -> None:
         """All that the cameras wrote is in their archives, and their cards are as before the first experiment."""
@@ -240,7 +249,7 @@ def today() -> str:
     return dt.datetime.now(dt.UTC).date().isoformat()
 
 
-def contents(path: Path) -> dict[str, str]:
+def contents(path: Path | IO[bytes]) -> dict[str, str]:
     """Return name to SHA-256 of the images in an archive, proven by the list that it carries."""
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
