@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .fleet import BASELINE, FRAMES, IMAGE, Fleet, Options, fleet, named, say
+from .fleet import BASELINE, FRAMES, IMAGE, Fleet, Options, fleet, named, room, say
 from .results import Row
 from .usage import Usage
 
@@ -48,6 +48,7 @@ class Carry:
         count = options.cameras or self.cameras if self.cameras > 2 else self.cameras
         images = max(2, round(self.megabytes * 1e6 * options.scale / IMAGE))
         rows = []
+        room(count * images * IMAGE)
         with fleet(named(count), shared=self.shared) as cameras:
             speed = cameras.speed(options.scale)
             say(f"{self.name}: one ssh takes {speed * 8 / 1e6:.1f} Mbit/s through the link")
@@ -56,7 +57,7 @@ class Carry:
             with usage:
                 for method in self.methods:
                     cameras.fresh(interval=0.0, image_bytes=IMAGE, frames=FRAMES, detect_limit=images)
-                    what = f"({self._what(count, options.scale)}) {method}"
+                    what = f"{method}: {self._what(count, options.scale)}"
                     rows += self._round(cameras, method, what, own, speed, images)
             if self.start:
                 rows.append(Row("orchestrator: memory, at most", usage.memory, "MB", most=ORCHESTRATOR_MEMORY))
@@ -69,27 +70,27 @@ class Carry:
         if method == HAND:
             started = cameras.by_hand("start")
             if self.start:
-                rows.append(Row(f"start {what}", started, floor=own))
+                rows.append(Row(f"start, {what}", started, floor=own))
         else:
             with Usage(cameras.orchestrator) as usage:
                 started, detecting = cameras.start()
             if self.start:
                 rows += [
-                    Row(f"start {what}, until all record", detecting, floor=own),
-                    Row(f"start {what}", started, floor=own, plus=self.start_plus),
-                    Row(f"start {what}: CPU of the orchestrator", usage.cpu),
+                    Row(f"start until all record, {what}", detecting, floor=own),
+                    Row(f"start, {what}", started, floor=own, plus=self.start_plus),
+                    Row(f"orchestrator: CPU of start, {method}", usage.cpu),
                 ]
         cameras.fill(images)
         sizes = cameras.sizes()
         floor, bare = cameras.floor(sizes), cameras.bare(sizes, speed)
         say(f"{self.name}: stop, {method}; at least {floor:.0f} s")
         if method == HAND:
-            rows.append(Row(f"stop {what}", cameras.by_hand("stop"), floor=floor, bare=bare))
+            rows.append(Row(f"stop, {what}", cameras.by_hand("stop"), floor=floor, bare=bare))
             cameras.assert_home_by_hand()
             return rows
         with Usage(cameras.orchestrator) as usage:
             stopped = cameras.play("stop", "-e", f"wildberryeye_collection_method={method}")
-        rows.append(Row(f"stop {what}", stopped, floor=floor, bare=bare, times=self.times))
-        rows.append(Row(f"stop {what}: CPU of the orchestrator", usage.cpu))
+        rows.append(Row(f"stop, {what}", stopped, floor=floor, bare=bare, times=self.times))
+        rows.append(Row(f"orchestrator: CPU of stop, {method}", usage.cpu))
         cameras.station.assert_all_home()
         return rows

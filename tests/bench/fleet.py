@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import io
 import json
+import shutil
 import tempfile
 import time
 import zipfile
@@ -19,7 +20,7 @@ from pathlib import Path
 import requests
 
 from e2e.station import Station
-from lab import Camera, CameraSpec, Lab, wait_until
+from lab import Camera, CameraSpec, Lab, LabError, wait_until
 from lab.host import CHECKOUT, ORCHESTRATOR_USER, STATION
 
 LINK = 40e6
@@ -148,8 +149,12 @@ class Fleet:
         said = self.orchestrator.exec("python3", "-c", TAKE, *arguments, user=ORCHESTRATOR_USER, timeout=PATIENCE)
         spans: list[tuple[float, float]] = json.loads(said.stdout)
         if self.shared:
-            return size * len(spans) / (max(end for _, end in spans) - min(begin for begin, _ in spans))
-        return size / max(end - begin for begin, end in spans)
+            speed = size * len(spans) / (max(end for _, end in spans) - min(begin for begin, _ in spans))
+        else:
+            speed = size / max(end - begin for begin, end in spans)
+        if speed * 8 > LINK * 1.1:
+            raise LabError(f"the link carries {speed * 8 / 1e6:.1f} Mbit/s: it is not limited, and no floor holds")
+        return speed
 
     # -- what is measured ----------------------------------------------------------------------------
 
@@ -214,6 +219,18 @@ def fleet(names: list[str], *, shared: bool = False, link: bool = True, cpus: fl
         ) as lab,
     ):
         yield Fleet(lab, shared)
+
+
+def room(carried: int) -> None:
+    """See that there is room for so many bytes of images.
+
+    Raises:
+        LabError: if there is not.
+    """
+    # On the card and in its zip, as they arrive, in the part and in the archive.
+    where, need = tempfile.gettempdir(), 5 * carried
+    if (free := shutil.disk_usage(where).free) < need:
+        raise LabError(f"{where} has {free / 1e9:.1f} GB free, {need / 1e9:.1f} are needed: set TMPDIR, or use --scale")
 
 
 def named(count: int) -> list[str]:
