@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 from lab import wait_until
 
@@ -34,7 +35,8 @@ class Tail:
     def run(self, options: Options) -> list[Row]:
         """Measure; return the table's rows."""
         images = max(2, round(MEGABYTES * 1e6 * options.scale / IMAGE))
-        settings: dict[str, object] = {"interval": INTERVAL, "image_bytes": IMAGE, "frames": FRAMES}
+        interval = INTERVAL / options.scale
+        settings: dict[str, object] = {"interval": interval, "image_bytes": IMAGE, "frames": FRAMES}
         with fleet(named(2)) as cameras:
             speed = cameras.speed(options.scale)
             cameras.fresh(**settings)
@@ -48,13 +50,14 @@ class Tail:
             home = sent_home(cameras)
             row = beside(cameras, f"{COLLECTIONS} x collect while recording", took, home, speed)
             pile_up(cameras, images)
+            left = max(piled(cameras))
             after = stop(cameras, f"stop after that, {mega(home)} MB are home", home, speed)
             cameras.fresh(**settings)
             say(f"{self.name}: start, with nothing collected")
             cameras.start()
-            pile_up(cameras, images)
+            pile_up(cameras, left)
             alone = stop(cameras, "stop of such a tail alone", {}, speed)
-        # Their tails differ by some images.
+        # They go on recording until they are idle: the tails differ by some images.
         assert after.floor and alone.floor
         same = alone.figure * after.floor / alone.floor
         last = Row("stop after collections, beside the same tail alone", after.figure, floor=same, times=TIMES)
@@ -63,15 +66,19 @@ class Tail:
 
 def pile_up(cameras: Fleet, images: int) -> None:
     """Wait until each camera has so many images that are not home."""
-    for camera in cameras.cameras:
-        home = sum(images_in(path) for path in cameras.station.data.glob(f"*/{camera.name}/parts/*.zip"))
-        what = f"{camera.name} has {images} images more"
-        wait_until(lambda c=camera, h=home: detected(c) - h >= images, what, PATIENCE, 0.25)  # type: ignore[misc]
+    wait_until(lambda: min(piled(cameras)) >= images, f"{images} images more on each camera", PATIENCE, 0.25)
 
 
-def images_in(path: object) -> int:
+def piled(cameras: Fleet) -> list[int]:
+    """Return for each camera how many images are not home."""
+    data = cameras.station.data
+    home = [sum(map(images_in, data.glob(f"*/{camera.name}/parts/*.zip"))) for camera in cameras.cameras]
+    return [detected(camera) - number for camera, number in zip(cameras.cameras, home, strict=True)]
+
+
+def images_in(path: Path) -> int:
     """Return how many images of the camera's detection an archive holds."""
-    with zipfile.ZipFile(str(path)) as archive:
+    with zipfile.ZipFile(path) as archive:
         return sum(name.endswith(".jpg") and not name.startswith("manual_") for name in archive.namelist())
 
 
