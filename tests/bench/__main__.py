@@ -81,6 +81,8 @@ def main(arguments: list[str]) -> int:
         parser.error(f"--scale {given.scale:g}: more than 0, and 1 at most")
     if given.cameras is not None and given.cameras < 4:
         parser.error(f"--cameras {given.cameras}: a fleet has 4 at least")
+    if given.minutes < LEAST:
+        parser.error(f"--minutes {given.minutes:g}: it takes {LEAST:g} to tell anything")
     wanted = [each for each in SCENARIOS if each.name in (given.scenarios or names)]
     quick = [f"--scale {given.scale:g}"] if given.scale < 1 else []
     quick += [f"--cameras {given.cameras}"] if given.cameras is not None else []

@@ -96,7 +96,9 @@ def test_what_processes_hold_is_found_in_either_version_of_control_groups() -> N
     assert held("anon 5\nfile 9\nfile_mapped 2\n") == 7
 
 
-@pytest.mark.parametrize("wrong", [["two-8"], ["--scale", "0"], ["--scale", "2"], ["--cameras", "2"]])
+@pytest.mark.parametrize(
+    "wrong", [["two-8"], ["--scale", "0"], ["--scale", "2"], ["--cameras", "2"], ["--minutes", "1"]]
+)
 def test_a_mistyped_wish_is_one_clear_line(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(wrong)
