@@ -45,11 +45,11 @@ class Scenario(Protocol):
 
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Carry("two-80", 4, 2, 80, methods=("zip", "files", HAND), times=1.35, start=True, start_plus=4),
+    Carry("two-80", 3, 2, 80, methods=("zip", "files", HAND), times=1.35, start=True, start_plus=4),
     Carry("two-800", 9, 2, 800, times=1.12),
     Carry("shared-80", 4, 2, 80, shared=True, methods=("zip", "files", HAND), times=1.25),
     Carry("shared-800", 14, 2, 800, shared=True, times=1.08),
-    Carry("ten-8", 6, 10, 8, shared=True, methods=("zip", HAND), start=True),
+    Carry("ten-8", 4, 10, 8, shared=True, methods=("zip", HAND), start=True),
     Carry("forty-8", 7, 40, 8, shared=True, methods=("zip",), times=1.3, start=True, start_plus=30),
     Tail(),
     Memory(),

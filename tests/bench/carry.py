@@ -61,6 +61,7 @@ class Carry:
                     rows += self._round(cameras, method, what, own, speed, images)
             if self.start:
                 rows.append(Row("orchestrator: memory, at most", usage.memory, "MB", most=ORCHESTRATOR_MEMORY))
+                rows.append(Row("orchestrator: memory, less what is mapped of files", usage.own, "MB"))
         return rows
 
     def _round(self, cameras: Fleet, method: str, what: str, own: float, speed: float, images: int) -> list[Row]:

@@ -175,10 +175,12 @@ class Fleet:
         return took, max(since) - at
 
     def fill(self, images: int) -> None:
-        """Wait until each camera has so many images of its detection."""
+        """Wait until each camera has so many images of its detection, on its disk as those of a day are."""
         for camera in self.cameras:
             what = f"{camera.name} has {images} images"
             wait_until(lambda c=camera: detected(c) >= images, what, PATIENCE, 1)  # type: ignore[misc]
+        for camera in self.cameras:
+            camera.exec("sync", "--file-system", camera.image_dir, timeout=PATIENCE)
 
     def sizes(self) -> dict[str, int]:
         """Return for each camera the bytes of all that it has to send."""

@@ -40,7 +40,7 @@ class Memory:
     """One camera writes 50,000 images that belong to nothing yet; start sets them aside and carries them home."""
 
     name: str = "memory"
-    minutes: float = 6
+    minutes: float = 4
     about: str = f"memory and CPU of the modules on a camera with {IMAGES:,} images"
 
     def run(self, options: Options) -> list[Row]:

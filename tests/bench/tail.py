@@ -27,7 +27,7 @@ class Tail:
     """Twelve collections while the cameras record, then a stop; beside a stop of the same tail alone."""
 
     name: str = "tail"
-    minutes: float = 7
+    minutes: float = 5
     about: str = (
         f"{COLLECTIONS} collections of {MEGABYTES} MB while 2 cameras record, then stop; a stop of the last alone"
     )

@@ -22,6 +22,8 @@ class Usage:
     def __init__(self, host: Host) -> None:
         self.memory = 0.0
         """MB that processes held at one moment, at most: their own, and the parts of files that they had mapped."""
+        self.own = 0.0
+        """MB of it that were their own, at most."""
         self.cpu = 0.0
         """Seconds of CPU."""
         pid = podman("inspect", "--format", "{{.State.Pid}}", host.container).stdout.strip()
@@ -47,9 +49,10 @@ class Usage:
     def _watch(self) -> None:
         while not self._over.wait(INTERVAL):
             try:
-                self.memory = max(self.memory, held(self._memory.read_text()) / 1e6)
+                own, mapped = held(self._memory.read_text())
             except OSError:  # the host is gone: whoever works with it will say so
                 return
+            self.memory, self.own = max(self.memory, (own + mapped) / 1e6), max(self.own, own / 1e6)
 
     def _seconds(self) -> float:
         try:
@@ -59,12 +62,12 @@ class Usage:
             return stat["usage_usec"] / 1e6
 
 
-def held(text: str) -> int:
-    """Return the bytes that processes hold by a memory.stat."""
+def held(text: str) -> tuple[int, int]:
+    """Return the bytes that processes hold by a memory.stat: their own, and what they have mapped of files."""
     stat = _fields(text)
     if "total_rss" in stat:
-        return stat["total_rss"] + stat["total_mapped_file"]
-    return stat["anon"] + stat["file_mapped"]
+        return stat["total_rss"], stat["total_mapped_file"]
+    return stat["anon"], stat["file_mapped"]
 
 
 def _fields(text: str) -> dict[str, int]:
