@@ -42,7 +42,8 @@ import os, signal, subprocess, sys
 what = sys.argv[1]
 listening = int(os.popen("systemctl show --value --property MainPID ssh").read())
 listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], stdout=subprocess.PIPE, text=True).stdout
-processes = {int(pid): (comm, int(parent)) for pid, parent, comm in (line.split(None, 2) for line in listed.splitlines())}
+rows = [line.split(None, 2) for line in listed.splitlines()]
+processes = {int(pid): (comm, int(parent)) for pid, parent, comm in rows}
 lines = []
 for pid, (name, _) in processes.items():
     if name == "rsync":
