@@ -4,16 +4,17 @@
 # make mutations   break the product on purpose, one promise at a time, and see the rows that guard it turn red
 # make fuzz    send the product's readers what no camera ever sent, for a minute each
 # make lint    run the linters
-# make bench   measure start and stop beside their floors; BENCH=heartbeat: what the heartbeat of forty cameras costs
+# make bench   measure beside floors and limits, within the hour; BENCH=list: what there is, BENCH="two-80 tail": some
+# make bench-report   make docs/speed.md and its plot of what `make bench` has measured
 # make lab-up, make lab-down    emulated cameras and an orchestrator to try things on (LAB="--cameras 4 …")
 # make clean   remove what all of these made
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mutations fuzz lint bench lab-up lab-down clean
+.PHONY: help setup demo test faults mutations fuzz lint bench bench-report lab-up lab-down clean
 
 VENV := .venv/bin
-IN_TESTS := PYTHONPATH=tests $(VENV)/python
+IN_TESTS := PYTHONPATH=collections:tests $(VENV)/python
 OURS := plugins roles tests
 LAB ?= --cameras 2 --orchestrator bookworm
 
@@ -48,10 +49,13 @@ lint: setup
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run roles/image_collection/files/rsync_unless_silent; fi
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/rsync_unless_silent; fi
 
 bench: setup
 	@$(IN_TESTS) -m bench $(BENCH)
+
+bench-report: setup
+	@$(IN_TESTS) -m bench.report
 
 lab-up: setup
 	@$(IN_TESTS) -m lab up $(LAB)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`python -m bench heartbeat`: what the heartbeat costs with forty cameras of which half are in a black hole.
+"""What the heartbeat costs with forty cameras of which half are in a black hole.
 
 The heartbeat runs as it is shipped. What it does to the others is read from the emulators' own lists of requests, what
 it costs from /proc. What a probe costs depends on the machine: compare figures of the same one, idle but for this.
@@ -7,19 +7,21 @@ it costs from /proc. What a probe costs depends on the machine: compare figures 
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from e2e.station import Station
 from e2e.test_heartbeat import heartbeat_pid, probes, processes, told
 from lab import CameraSpec, Lab, LabError, wait_until
-from lab.__main__ import table, terminating
+from lab.__main__ import table
+
+from .fleet import Options
+from .results import Row
 
 INTERVAL = 60.0
 """Seconds between two probes of a camera, as shipped."""
@@ -30,7 +32,7 @@ CPU = 2.0
 OFF = 10.0
 """Per cent of the interval that a probe may be off its camera's phase."""
 LEAST = 4.0
-"""Minutes that three failures in a row, and two intervals to count in, take."""
+"""At least, and by default: minutes that three failures in a row, and two intervals to count in, take."""
 
 # Arguments: process, seconds. Looks four times a second at all that is in the process's control group; a login lives
 # for a few of these moments. What ran and ended is in the CPU time of who waited for it.
@@ -104,36 +106,17 @@ class Beat(NamedTuple):
     """How far two of its probes were from the same phase, in per cent of the interval."""
 
 
-class Row(NamedTuple):
-    """A line of the table at the end."""
+@dataclass(frozen=True)
+class Heartbeat:
+    """Forty cameras, of which half fall into a black hole."""
 
-    what: str
-    figure: str
-    limit: str = ""
-    held: bool = True
+    name: str = "heartbeat"
+    minutes: float = 7
+    about: str = "what the heartbeat of 40 cameras costs, half of them out of reach; --minutes: for how long"
 
-
-def main(arguments: list[str]) -> int:
-    """Run the benchmark; return the exit status."""
-    parser = argparse.ArgumentParser(prog="bench heartbeat", description=str(__doc__).partition("\n")[0])
-    parser.add_argument("--minutes", type=float, default=6, help="from the black-holing on; the first is not counted")
-    parser.add_argument("--cameras", type=int, default=40, help="half of them of each mode")
-    options = parser.parse_args(arguments)
-    if options.minutes < LEAST:
-        parser.error(f"--minutes {options.minutes:g}: it takes {LEAST:g} to tell anything")
-    try:
-        with terminating():
-            rows = bench(options.cameras, options.minutes * 60)
-    except LabError as error:
-        print(f"bench: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nbench: interrupted; the cameras are removed", file=sys.stderr)
-        return 130
-    table([("what", "figure", "limit", ""), *((*row[:3], "" if row.held else "BROKEN") for row in rows)])
-    print("memory of the unit: the sum of what is resident; most of a login's is shared by all logins")
-    print("CPU: what a probe costs depends on this machine")
-    return 0 if all(row.held for row in rows) else 1
+    def run(self, options: Options) -> list[Row]:
+        """Measure; return the table's rows."""
+        return bench(options.cameras or 40, options.minutes * 60)
 
 
 def bench(count: int, seconds: float) -> list[Row]:
@@ -207,28 +190,31 @@ def judged_beats(beats: dict[str, Beat]) -> list[Row]:
     print()
     counts = [count for found in beats.values() for count in found.counts]
     off = max(found.off for found in beats.values())
-    between = f"{min(counts)} to {max(counts)}" if min(counts) < max(counts) else f"{counts[0]}"
+    other = sum(count != 1 for count in counts)
     return [
-        Row(f"probes of a healthy camera in an interval ({len(counts)})", between, "1", set(counts) == {1}),
-        Row("largest distance from its phase", f"{off:.2f} % of the interval", f"{OFF:g} %", off <= OFF),
+        Row(
+            f"intervals of healthy cameras with another number of probes than one, of {len(counts)}", other, "", most=0
+        ),
+        Row("largest distance of a probe from its camera's phase", off, "% of the interval", most=OFF),
     ]
 
 
 def judged_cost(cost: Cost) -> list[Row]:
     """Return what the table says of what the heartbeat took."""
-    own, unit, once = cost.own / 1e6, cost.unit / 1e6, cost.once / 1e6
+    # The sum of what is resident; most of a login's is shared by all logins.
+    unit = f"memory of its unit, at most: {cost.processes} processes"
     return [
-        Row("memory of the heartbeat, at most", f"{own:.1f} MB", f"{MEMORY:g} MB", own < MEMORY),
-        Row("memory of its unit, at most", f"{unit:.1f} MB in {cost.processes} processes"),
-        Row("the same, shared pages counted once", f"{once:.1f} MB"),
-        Row("CPU of the heartbeat", f"{cost.cpu:.2f} % of a core"),
-        Row("CPU of it and what it runs", f"{cost.cpu_all:.2f} % of a core", f"{CPU:g} %", cost.cpu_all < CPU),
+        Row("memory of the heartbeat, at most", cost.own / 1e6, "MB", most=MEMORY),
+        Row(unit, cost.unit / 1e6, "MB"),
+        Row("the same, shared pages counted once", cost.once / 1e6, "MB"),
+        Row("CPU of the heartbeat", cost.cpu, "% of a core"),
+        Row("CPU of it and what it runs", cost.cpu_all, "% of a core", most=CPU),
     ]
 
 
 def judged_lost(lost: int, restarted: int, once: int) -> list[Row]:
     """Return what the table says of the cameras in the black hole."""
     return [
-        Row("black-holed cameras that were restarted", f"{restarted} of {lost}", "0", restarted == 0),
-        Row("black-holed cameras told unreachable once", f"{once} of {lost}", f"{lost}", once == lost),
+        Row(f"black-holed cameras that were restarted, of {lost}", restarted, "", most=0),
+        Row(f"black-holed cameras that were not told unreachable once, of {lost}", lost - once, "", most=0),
     ]

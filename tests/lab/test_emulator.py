@@ -74,6 +74,17 @@ def test_image_size_can_be_chosen_for_full_card_tests(lab: Lab) -> None:
     assert 15_000 < (lab.images / lab.capture()).stat().st_size < 25_000
 
 
+def test_pictures_that_repeat_differ_all_the_same_and_are_real_jpegs(lab: Lab) -> None:
+    """Cards of a thousand images are filled so; were two of them equal, one that is lost would not be missed."""
+    lab.start(image_bytes=20_000, interval=0, frames=2, detect_limit=30).post("/api/start")
+    lines = lab.stored("object", 30)
+    assert len({line["sha256"] for line in lines}) == 30
+    for line in lines:
+        with Image.open(lab.images / line["name"]) as image:
+            image.load()
+            assert image.info["comment"] == line["name"].encode()
+
+
 def test_nothing_is_recorded_before_start_nor_long_after_stop(lab: Lab) -> None:
     lab.start()
     lab.capture()

@@ -78,7 +78,7 @@ class Camera:
         faults = self._faults.now()
         name = self._name(kind)
         path = self._image_dir / name
-        data = self._scene.jpeg(name)
+        data = self._scene.picture(name)
         if faults.half_write:
             data = data[: len(data) // 2].rstrip(b"\xd9")
         digest = hashlib.sha256(data).hexdigest()
@@ -99,7 +99,7 @@ class Camera:
 
     def _start_up(self) -> None:
         """Bring the first frame, after the delay that the sensor needs."""
-        self._scene = Scene(self._settings.image_bytes)
+        self._scene = Scene(self._settings.image_bytes, self._settings.frames)
         delay = self._settings.first_frame_delay + self._faults.now().ready_delay
         time.sleep(max(0.0, self._started + delay - time.monotonic()))
         with self._lock:

@@ -14,8 +14,10 @@ SIZE = (640, 480)
 class Scene:
     """Draws the flower bed once, so that each picture costs no more than a paste and an encoding."""
 
-    def __init__(self, image_bytes: int) -> None:
-        """`image_bytes`: about how large each picture is to be."""
+    def __init__(self, image_bytes: int, frames: int | None = None) -> None:
+        """`image_bytes`: about how large each picture is to be; after `frames` of them they repeat."""
+        self._frames = frames
+        self._drawn: list[bytes] = []
         self._font = ImageFont.load_default()
         self._visitor = _visitor()
         plain = _flower_bed()
@@ -30,8 +32,19 @@ class Scene:
             else:
                 high = level
 
+    def picture(self, caption: str) -> bytes:
+        """A picture that no other is equal to, by the `caption` in it."""
+        if self._frames is None:
+            return self.jpeg(caption)
+        if len(self._drawn) < self._frames:
+            self._drawn.append(self.jpeg(caption))
+        # In a comment: encoding is most of a picture's work.
+        comment = caption.encode()
+        drawn = random.choice(self._drawn)
+        return drawn[:2] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + drawn[2:]
+
     def jpeg(self, caption: str) -> bytes:
-        """A picture with the visitor somewhere; the `caption` in it makes each one different."""
+        """Draw a picture with the visitor somewhere and the `caption` in a corner."""
         frame = self._background.copy()
         place = (random.randrange(SIZE[0] - 60), random.randrange(SIZE[1] - 60))
         frame.paste(self._visitor, place, self._visitor)

@@ -17,6 +17,7 @@ class Settings:
     first_frame_delay: float = 1.5  # s from process start until the first frame; captures block until then
     interval: float = 0.5  # s between detected images
     image_bytes: int = 190_000  # about; between 10,000 and 290,000
+    frames: int | None = None  # pictures that are drawn; more are these with another comment: a card fills in no time
     detect_limit: int | None = None  # detected images per process; then detection goes on but sees nothing
     hostname: str = field(default_factory=socket.gethostname)
 
