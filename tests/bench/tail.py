@@ -59,7 +59,7 @@ class Tail:
             alone = stop(cameras, "stop of such a tail alone", {}, speed)
         # They go on recording until they are idle: the tails differ by some images.
         assert after.floor and alone.floor
-        same = alone.figure * after.floor / alone.floor
+        same = alone.figure + after.floor - alone.floor
         last = Row("stop after collections, beside the same tail alone", after.figure, floor=same, times=TIMES)
         return [row, after, alone, last]
 
