@@ -124,6 +124,7 @@ def test_r1_a_killed_service_detects_again_within_one_interval(watched: Station)
     assert not told(watched, "motion", "restarting")
 
 
+@pytest.mark.slow
 def test_r2_a_service_that_was_stopped_is_restarted(watched: Station) -> None:
     camera = watched.cameras["object"]
     stopped = time.time()
@@ -135,6 +136,7 @@ def test_r2_a_service_that_was_stopped_is_restarted(watched: Station) -> None:
     assert_gaps_are_true(watched)
 
 
+@pytest.mark.slow
 def test_r2_a_crash_loop_that_has_ended_is_left_behind(watched: Station) -> None:
     camera = watched.cameras["object"]
     drop_in = f"/run/systemd/system/{camera.spec.unit}.d"
@@ -146,6 +148,7 @@ def test_r2_a_crash_loop_that_has_ended_is_left_behind(watched: Station) -> None
     wait_until(detects_after(camera, mended), "it detects again", 60)
 
 
+@pytest.mark.slow
 def test_r3_a_frozen_service_is_restarted_and_r10_the_other_camera_is_probed_as_ever(watched: Station) -> None:
     camera, other = watched.cameras["object"], watched.cameras["motion"]
     frozen = time.time()
@@ -162,6 +165,7 @@ def test_r3_a_frozen_service_is_restarted_and_r10_the_other_camera_is_probed_as_
     assert_gaps_are_true(watched)
 
 
+@pytest.mark.slow
 def test_r4_a_capture_that_hangs_is_wedged_and_few_are_left_hanging(watched: Station) -> None:
     camera = watched.cameras["motion"]
     camera.faults(capture="hang", cured_by_restart=True)
@@ -175,6 +179,7 @@ def test_r4_a_capture_that_hangs_is_wedged_and_few_are_left_hanging(watched: Sta
     assert 3 <= len(hanging) <= 4
 
 
+@pytest.mark.slow
 def test_r5_a_camera_that_was_rebooted_detects_again_with_its_baseline(watched: Station) -> None:
     motion = watched.cameras["motion"]
     rebooted = time.time()
@@ -200,6 +205,7 @@ def test_r6_a_dead_detection_thread_is_noticed_within_three_intervals(watched: S
     assert_gaps_are_true(watched, within=1)
 
 
+@pytest.mark.slow
 def test_r7_two_failures_are_neither_told_nor_acted_upon(watched: Station) -> None:
     camera = watched.cameras["object"]
     path = camera.state_dir / "requests.jsonl"
@@ -219,7 +225,7 @@ def test_r7_two_failures_are_neither_told_nor_acted_upon(watched: Station) -> No
     assert processes(camera, began) == 0
 
 
-@pytest.mark.parametrize("how", ["link", "black hole"])
+@pytest.mark.parametrize("how", ["link", pytest.param("black hole", marks=pytest.mark.slow)])
 def test_r9_a_camera_out_of_reach_is_not_restarted(watched: Station, how: str) -> None:
     camera = watched.cameras["motion"]
     began = time.time()
@@ -239,6 +245,7 @@ def test_r9_a_camera_out_of_reach_is_not_restarted(watched: Station, how: str) -
     assert "recorded on" in told(watched, "motion", "back")[0]["text"]
 
 
+@pytest.mark.slow
 def test_r12_an_endless_answer_is_a_failure_like_others(watched: Station) -> None:
     camera = watched.cameras["object"]
     camera.faults(capture="huge", cured_by_restart=True)
@@ -250,6 +257,7 @@ def test_r12_an_endless_answer_is_a_failure_like_others(watched: Station) -> Non
     assert peak < 80_000  # kB
 
 
+@pytest.mark.slow
 def test_r13_a_full_card_is_collected_and_records_on(watched: Station) -> None:
     camera = watched.cameras["object"]
     began = time.time()
@@ -268,7 +276,7 @@ def test_r13_a_full_card_is_collected_and_records_on(watched: Station) -> None:
     assert on_small_disk & watched.home("object").keys()
 
 
-@pytest.mark.parametrize(("signal", "within"), [("KILL", 15), ("STOP", 80)])
+@pytest.mark.parametrize(("signal", "within"), [("KILL", 15), pytest.param("STOP", 80, marks=pytest.mark.slow)])
 def test_r14_a_heartbeat_that_is_killed_or_frozen_comes_back(watched: Station, signal: str, within: float) -> None:
     before = heartbeat_pid(watched)
     watched.orchestrator.exec("kill", f"-{signal}", str(before))
@@ -297,6 +305,7 @@ def test_r16_a_camera_that_was_dead_at_start_is_brought_in_when_it_appears(stati
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_r16_all_cameras_dead_at_start(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     for camera in station.cameras.values():
@@ -323,6 +332,7 @@ def test_r17_a_start_that_was_killed_is_brought_to_its_end(station: Station) -> 
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_r18_a_sensor_that_takes_minutes_to_start_is_waited_for(station: Station) -> None:
     station.orchestrator.write_inventory({**HEARTBEAT, "wildberryeye_ready_timeout": 60})
     station.play("start")

@@ -114,6 +114,7 @@ def test_a_start_ends_a_stop_that_waits_for_its_next_try(timers: Timers, station
     assert timers.state(STOP) == "inactive" and all(camera.detecting_now() for camera in station.cameras.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [(START, STOP), (STOP, START)], ids=["start first", "stop first"])
 def test_r19_an_outage_over_night_ends_with_yesterdays_images_home_and_today_recording(
     timers: Timers, station: Station, order: tuple[str, str]
@@ -141,6 +142,7 @@ def test_r19_an_outage_over_night_ends_with_yesterdays_images_home_and_today_rec
         assert len(station.archives(name)[f"{name}_2026-05-23.zip"]) >= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("order", "left"), [((START, STOP), "one camera not home"), ((STOP, START), "still recording")]
 )

@@ -6,6 +6,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
 from e2e.station import INVENTORY, Station
 from e2e.test_heartbeat import (
     HEARTBEAT,
@@ -21,6 +23,7 @@ from e2e.timers import COLLECT, START, STOP, Timers
 from lab import CameraSpec, Lab, wait_until
 
 
+@pytest.mark.slow
 def test_r15_a_day_that_nobody_attends(station: Station) -> None:
     timers = Timers(station)
     timers.hours(-60, 60, wildberryeye_collection_interval=60, **HEARTBEAT)
@@ -100,6 +103,7 @@ def test_the_five_commands_of_the_readme_do_what_it_says(station: Station) -> No
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_r11_a_slow_link_and_a_slow_camera_are_not_restarted(tmp_path: Path) -> None:
     slow = CameraSpec("motion", "motion", cpus=0.1, link="1mbit")
     with Lab([slow], orchestrator="bookworm", directory=tmp_path / "lab") as lab:

@@ -211,6 +211,7 @@ def test_c14_a_wrong_clock_is_set_before_the_start_and_at_a_restart(station: Sta
     assert_on_one_time_line(station, "day", "motion", within=15)
 
 
+@pytest.mark.slow
 def test_c14_a_clock_that_cannot_be_set_costs_no_recording(station: Station, clocks: dict[str, Clock]) -> None:
     """A clock a day behind, and the real `date`, which the kernel refuses -> said in the table; it records."""
     clocks["object"].show(-DAY)
@@ -222,6 +223,7 @@ def test_c14_a_clock_that_cannot_be_set_costs_no_recording(station: Station, clo
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_c14_an_orchestrator_that_woke_up_in_the_past_spoils_no_good_clock(
     station: Station, clocks: dict[str, Clock]
 ) -> None:

@@ -19,6 +19,7 @@ exec /usr/bin/python3 "$@"
 """
 
 
+@pytest.mark.slow
 def test_c3_a_link_that_is_cut_in_mid_transfer_resumes_and_costs_the_other_camera_nothing(station: Station) -> None:
     """The link goes down while images arrive -> one line; the other is home; run again, it resumes."""
     camera = station.cameras["object"]
@@ -40,6 +41,7 @@ def test_c3_a_link_that_is_cut_in_mid_transfer_resumes_and_costs_the_other_camer
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_c6_a_card_too_full_for_its_zip_sends_the_images_one_by_one(station: Station) -> None:
     """A card of 24 MB, half full -> falls back to files and says so; all home."""
     camera = station.cameras["object"]
@@ -52,7 +54,10 @@ def test_c6_a_card_too_full_for_its_zip_sends_the_images_one_by_one(station: Sta
     station.assert_all_home()
 
 
-@pytest.mark.parametrize("damage", ["a byte flipped", "cut short", "a member missing"])
+@pytest.mark.parametrize(
+    "damage",
+    ["a byte flipped", *(pytest.param(each, marks=pytest.mark.slow) for each in ("cut short", "a member missing"))],
+)
 def test_c7_a_damaged_archive_licenses_only_what_is_intact_and_the_next_run_mends_it(
     station: Station, damage: str
 ) -> None:
@@ -88,6 +93,7 @@ def test_c7_a_damaged_archive_licenses_only_what_is_intact_and_the_next_run_mend
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_c9_a_half_written_image_comes_home_and_is_named(station: Station) -> None:
     """Images without their last bytes -> collected, and one of them named."""
     station.begin_day()
@@ -119,6 +125,7 @@ def test_c11_a_second_collection_ends_at_once_and_a_start_takes_over(station: St
     assert list(station.archives("object")) == ["object_dawn.zip", "object_day.zip"]
 
 
+@pytest.mark.slow
 def test_c12_what_is_no_image_is_left_alone_and_reported(station: Station) -> None:
     """Newlines, $(…), dashes, bytes, links, directories as names -> left alone, counted, one shown."""
     camera = station.cameras["object"]
@@ -137,6 +144,7 @@ def test_c12_what_is_no_image_is_left_alone_and_reported(station: Station) -> No
     assert station.home("object") == station.truth(camera)
 
 
+@pytest.mark.slow
 def test_c15_a_camera_whose_api_refuses_to_stop_is_stopped_all_the_same(station: Station) -> None:
     """/api/stop answers 500, or nothing -> the service is stopped instead; all home."""
     station.begin_day()
@@ -164,6 +172,7 @@ def test_c16_stopping_again_and_again_changes_nothing(station: Station) -> None:
     assert station.experiments() == [today()]
 
 
+@pytest.mark.slow
 def test_c16_an_empty_day_has_a_receipt_and_no_archive(station: Station) -> None:
     """A day without an image -> a receipt, no zip, closed."""
     station.play("start")
@@ -179,6 +188,7 @@ def test_c16_an_empty_day_has_a_receipt_and_no_archive(station: Station) -> None
     assert station.record(today())["state"] == "closed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["torn", "lost"])
 def test_c20_a_torn_or_lost_record_loses_no_image(station: Station, what: str) -> None:
     """experiment.json cut to 100 bytes, or gone; a torn last event -> all home in the right experiment."""
@@ -201,6 +211,7 @@ def test_c20_a_torn_or_lost_record_loses_no_image(station: Station, what: str) -
     assert list(station.archives("object")) == ["object_day.zip"]
 
 
+@pytest.mark.slow
 def test_c21_killed_between_receipt_and_cleanup_nothing_is_archived_twice(station: Station) -> None:
     """kill -9 of all when the receipt is written and nothing deleted -> run again, nothing twice."""
     camera = station.cameras["object"]
@@ -228,6 +239,7 @@ def test_c21_killed_between_receipt_and_cleanup_nothing_is_archived_twice(statio
     assert len(list(station.data.glob("day/object/receipts/*.json"))) == 1
 
 
+@pytest.mark.slow
 def test_c22_parts_of_the_day_and_the_tail_at_night_become_one_archive(station: Station) -> None:
     """collect three times by both methods, then stop -> one archive with all that was written."""
     station.play("start")

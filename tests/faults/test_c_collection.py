@@ -153,6 +153,7 @@ def take_off(station: Station) -> None:
     station.orchestrator.exec("sh", "-c", f"rm -rf {DATA} && mv {DATA}.kept {DATA}", user="decim")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["zip", "files"])
 def test_c5_a_disk_too_small_for_what_is_on_the_cards_is_found_out_before_anything_is_carried(
     station: Station, method: str
@@ -184,6 +185,7 @@ def test_c5_a_disk_too_small_for_what_is_on_the_cards_is_found_out_before_anythi
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_c5_a_disk_that_fills_up_under_the_transfer_is_told(station: Station) -> None:
     """Somebody fills the disk while images arrive -> a clear line, nothing receipted; all home when there is room."""
     camera = station.cameras["object"]
@@ -326,6 +328,7 @@ def ready(station: Station, camera: Camera, method: str = "zip") -> tuple[str, l
     return batch, camera.exec("ls", batch).stdout.split()
 
 
+@pytest.mark.slow
 def test_c8_an_image_that_vanishes_from_a_batch_is_counted_and_no_error(station: Station) -> None:
     """An image of a frozen batch is removed from the card -> it is home in the zip; no error."""
     camera = station.cameras["object"]
@@ -336,6 +339,7 @@ def test_c8_an_image_that_vanishes_from_a_batch_is_counted_and_no_error(station:
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_c8_an_image_that_vanishes_before_it_could_be_fetched_is_named_once(station: Station) -> None:
     """One of a batch that goes home as files is removed from the card -> named; all others home, the next run clean."""
     camera = station.cameras["object"]
@@ -400,6 +404,7 @@ ln -s /root/secret $(name 1); mkfifo $(name 3); mknod $(name 4) c 1 5; mknod $(n
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["the image directory", "a zipped batch", "a batch of files"])
 def test_c13_what_only_bears_an_images_name_is_never_followed_nor_deleted(station: Station, where: str) -> None:
     """A link, a directory, a pipe and devices under images' names -> left as they are and reported; all else home."""
@@ -423,7 +428,9 @@ def test_c13_what_only_bears_an_images_name_is_never_followed_nor_deleted(statio
     station.planted.update(path for path in camera.listing() if "strange" in path)
 
 
-@pytest.mark.parametrize("foreign", ["an archive of another", "no archive at all"])
+@pytest.mark.parametrize(
+    "foreign", ["an archive of another", pytest.param("no archive at all", marks=pytest.mark.slow)]
+)
 def test_c18_what_bears_the_archives_name_already_is_never_overwritten(station: Station, foreign: str) -> None:
     """A file under the archive's name before the stop -> not a byte of it changes, the images lie beside it."""
     station.begin_day()
@@ -451,6 +458,7 @@ def test_c18_what_bears_the_archives_name_already_is_never_overwritten(station: 
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_c18_stopping_again_and_again_writes_no_archive_again(station: Station) -> None:
     """stop, then stop and collect again -> the archives stay byte for byte, with the times they had."""
     station.begin_day()

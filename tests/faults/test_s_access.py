@@ -206,6 +206,7 @@ def test_s2_strangers_are_refused_where_the_orchestrator_is_not(cameras: Station
     assert calls(stranger, camera) and footprint(station) == before
 
 
+@pytest.mark.slow
 def test_s2_a_limit_that_would_shut_out_the_orchestrator_is_taken_off_again(cameras: Station) -> None:
     """The camera sees another address by ssh (a jump host) than on its port -> open again, said, and not ready."""
     station, camera = cameras, cameras.cameras["object"]

@@ -175,6 +175,7 @@ def calls(station: Station, said: str, program: str) -> list[list[str]]:
     return [call.split("\0")[:-1] for call in out.split("\1") if call]
 
 
+@pytest.mark.slow
 def test_s1_no_ssh_of_ours_goes_without_checking_the_host_key(station: Station, said: str) -> None:
     """Each ssh's arguments are noted, rsync's and the heartbeat's too -> none turns the check off, or knows no keys."""
     station.variables(wildberryeye_heartbeat_interval=2)
@@ -196,6 +197,7 @@ def test_s1_no_ssh_of_ours_goes_without_checking_the_host_key(station: Station, 
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_s1_a_key_that_changes_in_mid_experiment_is_refused_by_all_who_log_in_anew(station: Station) -> None:
     """sshd gets a new host key while a connection is open -> no new login by playbook, rsync or heartbeat."""
     station.variables(wildberryeye_heartbeat_interval=2)
@@ -305,6 +307,7 @@ def test_s3_an_answer_gives_orders_neither_to_ansible_nor_to_the_terminal(
     assert outside(station.orchestrator) == before
 
 
+@pytest.mark.slow
 def test_s3_names_in_the_cameras_own_api_lead_nowhere(station: Station) -> None:
     """/api/capture names ../../etc/passwd -> not recording, in one line; neither machine's files are touched."""
     camera = station.cameras["object"]
@@ -322,6 +325,7 @@ def test_s3_names_in_the_cameras_own_api_lead_nowhere(station: Station) -> None:
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_s3_links_on_a_card_lead_nowhere(station: Station) -> None:
     """Links to /etc as experiment, batch, zip and image, odd directories -> not followed, not fetched, not deleted."""
     camera = station.cameras["object"]
@@ -417,7 +421,7 @@ def test_s4_secrets_of_the_inventory_stay_in_it(station: Station) -> None:
 # -- S5: other users -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("umask", ["000", "002"])
+@pytest.mark.parametrize("umask", ["000", pytest.param("002", marks=pytest.mark.slow)])
 def test_s5_nothing_of_ours_can_be_written_by_others(station: Station, umask: str) -> None:
     """start, collect and stop under umask 000 and 002 -> nothing in data, settings, /run and /tmp is world-writable."""
     for name in ("start", "collect", "stop"):
