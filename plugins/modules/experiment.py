@@ -11,6 +11,7 @@ version_added: 0.1.0
 description:
   - Runs on the orchestrator. It writes C(experiment.json), and merges the archives of cameras that are home.
     That a camera records is noted there by the module M(wildberryeye.orchestrator.recording).
+  - An action plugin does the same in the controller's own process.
   - The id of an experiment is the date on which it began, whenever it ends.
 author:
   - WildBerryEye contributors (@wildberryeye)
@@ -189,22 +190,25 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-def work(module: AnsibleModule) -> dict[str, Any]:
+TRIED = "keep the experiment's record"
+
+
+def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
     """Do what the state asks for, with the records locked."""
-    state = module.params["state"]
-    layout = Layout(module.params["data_dir"])
-    if module.check_mode or state == "present":
-        return book.Book(layout, module.params, check=True).bring(state)
+    state = params["state"]
+    layout = Layout(params["data_dir"])
+    if check or state == "present":
+        return book.Book(layout, params, check=True).bring(state)
     durable.make_directories(layout.data_dir)
     # Merging can take minutes; nobody has to wait for the records meanwhile.
-    merged = book.merge_home(layout, module.params) if state == "closed" else book.NOTHING
+    merged = book.merge_home(layout, params) if state == "closed" else book.NOTHING
     with lock.exclusive(layout.locks(), "record"):
-        return book.Book(layout, module.params, check=False, merged=merged).bring(state)
+        return book.Book(layout, params, check=False, merged=merged).bring(state)
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    finish(module, "keep the experiment's record", lambda: work(module))
+    finish(module, TRIED, lambda: work(module.params, module.check_mode))
 
 
 if __name__ == "__main__":
