@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shlex
 from typing import Any
 
@@ -60,29 +61,34 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             return
         if not batch.get("batches"):
             if not self._task.check_mode:
-                receiving.forget_incoming(layout, camera)
+                # A card that was replaced has none of what its run was killed over.
+                if left := receiving.unproven(layout, camera):
+                    self._prove(layout, camera, left, steps)
+                self._forget(layout, camera)
             return
         self._progress(camera, batch["msg"])
         # What Ansible found out about the camera's Python, so that it need not look again.
         known = {**(task_vars.get("ansible_facts") or {}), **(batch.get("ansible_facts") or {})}
         task_vars = {**task_vars, "ansible_facts": known}
         mine = {"camera": camera, "batches": batch["batches"]}
-        with transfer.turn(layout.locks(), given["at_a_time"], mine) as others:
+
+        def fits(others: list[dict[str, Any]]) -> None:
             needed = room.wanted(layout, camera, batch["batches"])
             theirs = sum(room.wanted(layout, other["camera"], other["batches"]) for other in others)
             room.check(layout.data_dir, needed, room.free(layout), theirs)
+
+        with transfer.turn(layout.locks(), given["at_a_time"], mine, fits):
             steps["fetch"] = self._fetch(given, batch["batches"], layout.incoming(camera), task_vars)
         if steps["fetch"].get("failed"):
             return
         self._progress(camera, "fetched")
-        receipt, wrong = receive_all(layout, camera, batch["batches"])
-        steps["receipt"] = {**receipt, "failed": True, "msg": "; ".join(wrong)} if wrong else receipt
+        receipt = self._prove(layout, camera, batch["batches"], steps)
         if receipt["receipts"]:
             # What is proven is deleted, whatever else was wrong.
             asked = {"image_dir": given["image_dir"], "receipts": receipt["receipts"], "timeout": given["timeout"]}
             cleanup = steps["cleanup"] = self._step(f"{_OURS}.image_cleanup", asked, task_vars)
             if cleanup.get("left") == 0:
-                receiving.forget_incoming(layout, camera)
+                self._forget(layout, camera)
 
     def _fetch(
         self, given: dict[str, Any], batches: list[dict[str, Any]], target: str, task_vars: dict[str, Any]
@@ -110,8 +116,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         task_vars = {**task_vars, "ansible_rsync_path": shlex.quote(given["rsync"])}
         return self._step("ansible.posix.synchronize", arguments, task_vars)
 
+    def _prove(
+        self, layout: Layout, camera: str, batches: list[dict[str, Any]], steps: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Prove what arrived; note it as the step that it is, and return what could be proven."""
+        self._see_that_the_run_lives()
+        receipt, wrong = receive_all(layout, camera, batches)
+        steps["receipt"] = {**receipt, "failed": True, "msg": "; ".join(wrong)} if wrong else receipt
+        return receipt
+
+    def _forget(self, layout: Layout, camera: str) -> None:
+        self._see_that_the_run_lives()
+        receiving.forget_incoming(layout, camera)
+
+    @staticmethod
+    def _see_that_the_run_lives() -> None:
+        """Raise `Error` where this process has outlived its run: the next one may be at work already."""
+        run = multiprocessing.parent_process()
+        if run is not None and not run.is_alive():
+            raise errors.Error("bring its images home", "the run was killed", "Run it again: it goes on where it was")
+
     def _step(self, name: str, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run another action in place of this one, on the same camera."""
+        self._see_that_the_run_lives()
         task: Task = self._task.copy()
         task.action, task.args = name, arguments
         action = self._shared_loader_obj.action_loader.get(

@@ -32,7 +32,7 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
         OSError: if there is no room or no right to write.
     """
     made = []
-    with contextlib.suppress(Error):
+    with contextlib.suppress(Error, OSError):
         # What stands in the way is met, and told, below.
         parts.fold(layout, experiment, camera)
     while found := parts.found(layout, experiment, camera):

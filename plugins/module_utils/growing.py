@@ -42,6 +42,8 @@ def grow(path: str, held: dict[str, str], sources: list[Source]) -> None:
         raise _strange(path)
     new = {source.name: source.sha256 for source in sources}
     listed = {**held, **new}
+    # No journal for what cannot be written to.
+    os.close(os.open(path, os.O_RDWR))
     try:
         _set_aside(path, old.offset)
         _write(path, old, sources, listed)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -91,6 +92,16 @@ def receive(layout: Layout, camera: str, experiment: str, batch: str) -> Receive
     return received
 
 
+def unproven(layout: Layout, camera: str) -> list[dict[str, str]]:
+    """Return the batches of which images have arrived that nobody has proven, as `image_batch` names them."""
+    found = []
+    for experiment, batch in manifest.batches_below(layout.incoming(camera)):
+        arrived = os.path.join(layout.incoming(camera), experiment, batch)
+        if os.path.exists(f"{arrived}.zip") or os.path.isdir(arrived):
+            found.append({"experiment": experiment, "batch": batch})
+    return found
+
+
 def forget_incoming(layout: Layout, camera: str) -> None:
     """Remove what is left of a camera's batches that are home and gone from its card."""
     shutil.rmtree(layout.incoming(camera), ignore_errors=True)
@@ -161,7 +172,7 @@ def _archive(wanted: dict[str, str], arrived: str, part: str) -> set[str]:
         # Killed between archive and receipt: it is here, and only has to be receipted.
         return already
     found, whole = archive.intact(f"{arrived}.zip", wanted)
-    if whole:
+    if whole and _let_go(f"{arrived}.zip"):
         durable.publish(f"{arrived}.zip", part)
         return found
     zipped = os.path.exists(f"{arrived}.zip")
@@ -187,6 +198,21 @@ def _archive(wanted: dict[str, str], arrived: str, part: str) -> set[str]:
             "The orchestrator's disk may be failing; nothing was deleted on the camera",
         )
     return proven
+
+
+def _let_go(path: str) -> bool:
+    """Tell whether nobody has the file open for writing, where the file system can tell.
+
+    A transfer that has outlived its run would go on writing in the archive that the file becomes.
+    """
+    with open(path, "rb") as file:
+        try:
+            # The kernel gives this lease on a file that nobody writes to; it is all that is wanted of it.
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        except OSError:
+            return False
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    return True
 
 
 def _received(receipt: Receipt, listed: Manifest, fresh: bool) -> Received:

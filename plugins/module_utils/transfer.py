@@ -8,10 +8,11 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from . import lock, names
+from .errors import Error
 
 
 def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: int) -> list[str]:
@@ -27,7 +28,9 @@ def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: i
     """
     # Goes on where it was without reading again, on both sides, what has arrived: a Zero would be silent for minutes.
     # That the whole is what it must be is proven afterwards, by SHA-256.
-    options = ["--append", "--mkpath", "--prune-empty-dirs", f"--stop-after={max(1, -(-int(timeout) // 60))}"]
+    # What arrives can be written to, whatever the camera says of it.
+    options = ["--append", "--mkpath", "--chmod=D0755,F0644", "--prune-empty-dirs"]
+    options.append(f"--stop-after={max(1, -(-int(timeout) // 60))}")
     if bwlimit:
         options.append(f"--bwlimit={bwlimit}")
     for batch in batches:
@@ -42,17 +45,26 @@ def rsync_options(batches: Iterable[Mapping[str, Any]], bwlimit: str, timeout: i
 
 
 @contextlib.contextmanager
-def turn(directory: str, at_a_time: int, mine: Mapping[str, Any]) -> Iterator[list[dict[str, Any]]]:
+def turn(
+    directory: str,
+    at_a_time: int,
+    mine: Mapping[str, Any],
+    fits: Callable[[list[dict[str, Any]]], None] = lambda others: None,
+) -> Iterator[None]:
     """Let at most so many transfers run within the block, of all runs together; the others wait, without a limit.
 
     Args:
         directory: where locks lie; made if missing.
         at_a_time: how many.
         mine: what is carried within the block, for the others to know.
+        fits: raises `Error` if it does not fit beside what the others carry, which it is told; no other begins
+            meanwhile.
 
-    Yields:
-        What is carried meanwhile by others.
+    Raises:
+        Error: as `fits` does, or if nobody could ever have a turn.
     """
+    if at_a_time < 1:
+        raise Error("take a turn on the air", f"wildberryeye_collection_parallel is {at_a_time}", "Set it to 1 or more")
     with contextlib.ExitStack() as held:
         # One looks for a place, the rest stand in line behind it; the kernel takes back what a killed run held.
         with lock.exclusive(directory, "transfers"):
@@ -60,10 +72,11 @@ def turn(directory: str, at_a_time: int, mine: Mapping[str, Any]) -> Iterator[li
                 time.sleep(0.05)
             place, others = found
             held.callback(os.close, place)
+            fits(others)
             with open(place, "wb", closefd=False) as file:
                 file.truncate(0)
                 file.write(json.dumps(mine).encode())
-        yield others
+        yield
 
 
 def _place(directory: str, at_a_time: int) -> tuple[int, list[dict[str, Any]]] | None:
@@ -75,7 +88,8 @@ def _place(directory: str, at_a_time: int) -> tuple[int, list[dict[str, Any]]] |
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             with open(place, "rb") as file, contextlib.suppress(ValueError):
-                others.append(json.load(file))
+                found = json.load(file)
+                others += [found] if isinstance(found, dict) and {"camera", "batches"} <= found.keys() else []
             continue
         if free is None:
             free = place

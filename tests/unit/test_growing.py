@@ -410,3 +410,20 @@ def test_nothing_is_overwritten_where_there_is_no_room_for_the_journal(
     with pytest.raises(OSError, match="No space left"):
         grow(old, sources(old.with_name("new.zip")))
     assert tree(old.parent) == before
+
+
+def test_no_journal_is_left_beside_an_archive_that_may_not_be_written_to(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = os.open
+
+    def refusing(path: str, flags: int, *more: int) -> int:
+        # Root may write to everything.
+        if flags & os.O_RDWR and str(path) == str(old):
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opened(path, flags, *more)
+
+    monkeypatch.setattr(os, "open", refusing)
+    with pytest.raises(PermissionError):
+        grow(old, sources(old.with_name("new.zip")))
+    assert sorted(path.name for path in old.parent.iterdir()) == ["new.zip", "old.zip"]

@@ -188,7 +188,7 @@ def test_all_that_rsync_is_given_lies_below_the_batches(experiment: str, batch: 
         options = rsync_options([{**BATCH_THERE, "experiment": experiment, "batch": batch}], "", 60)
     except Error:
         return
-    assert options[4:] == [
+    assert options[5:] == [
         f"--include=/{safe(experiment)}/",
         f"--include=/{experiment}/{safe(batch)}.manifest",
         f"--include=/{experiment}/{batch}/",

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,14 @@ import pytest
 from ansible.playbook.task import Task
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import image_collection
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import outcome, room, transfer
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    archive,
+    outcome,
+    receiving,
+    room,
+    transfer,
+)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from unit.support import BATCH, EXPERIMENT, arrive, images
 from unit.test_actions import Connection
@@ -75,8 +83,6 @@ def test_what_is_ready_is_fetched_proven_and_deleted(data_dir: Path, monkeypatch
     # What was found out about the camera's Python once is known in the end, and to the run.
     assert steps.facts["image_cleanup"] == result["ansible_facts"] == WAITING["ansible_facts"]
     assert not (data_dir / ".incoming").exists()
-    with transfer.turn(Layout(str(data_dir)).locks(), 1, {}) as others:
-        assert others == []
 
 
 @pytest.mark.parametrize(
@@ -131,8 +137,49 @@ def test_what_a_killed_run_left_behind_of_batches_that_are_gone_goes(
     steps = Steps(data_dir, image_batch={"reached": True, "changed": False, "batches": [], "msg": "nothing"})
     bring_home(steps, monkeypatch, check=True)
     assert (data_dir / ".incoming").exists()
+    layout = Layout(str(data_dir))
+    receiving.receive(layout, "object", EXPERIMENT, BATCH)
+    monkeypatch.setattr(image_collection, "receive_all", None)
     bring_home(steps, monkeypatch)
     assert not (data_dir / ".incoming").exists()
+
+
+def test_what_has_arrived_whole_is_proven_though_its_card_was_replaced_by_an_empty_one(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrive(data_dir, images(3))
+    steps = Steps(data_dir, image_batch={"reached": True, "changed": False, "batches": [], "msg": "nothing"})
+    result, told = bring_home(steps, monkeypatch)
+    assert not result["failed"] and "3 images proven" in result["msg"] and outcome.home(told)
+    assert archive.contents(Layout(str(data_dir)).together(EXPERIMENT, "object")).keys() == images(3).keys()
+    assert not (data_dir / ".incoming").exists()
+
+
+class Dead:
+    """The process of a run that was killed."""
+
+    pid = 1
+
+    @staticmethod
+    def is_alive() -> bool:
+        return False
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_what_has_outlived_its_run_touches_nothing_any_more(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, arrived: bool
+) -> None:
+    steps = Steps(data_dir, **({} if arrived else {"image_batch": {"reached": True, "batches": [], "msg": ""}}))
+    if not arrived:
+        arrive(data_dir, images(3))
+    monkeypatch.setattr(multiprocessing, "parent_process", Dead)
+    result, told = bring_home(steps, monkeypatch)
+    assert result["failed"] and "the run was killed. Run it again" in result["msg"] and not outcome.home(told)
+    assert "image_cleanup" not in steps.asked and (data_dir / ".incoming").exists()
+    task = Task()
+    action = image_collection.ActionModule(task, Connection(), None, None, None)
+    with pytest.raises(Error, match="the run was killed"):
+        action._step("ansible.posix.synchronize", {}, {})
 
 
 def test_what_does_not_fit_beside_what_another_camera_brings_is_not_fetched(
@@ -142,7 +189,8 @@ def test_what_does_not_fit_beside_what_another_camera_brings_is_not_fetched(
     os.makedirs(data_dir)
     theirs = {**WAITING["batches"][0], "bytes": 10_000_000}
     monkeypatch.setattr(room, "free", lambda layout: (64 << 20) + 10_000_000)
-    with transfer.turn(Layout(str(data_dir)).locks(), 2, {"camera": "motion", "batches": [theirs]}):
+    others = {"camera": "motion", "batches": [theirs]}
+    with transfer.turn(Layout(str(data_dir)).locks(), 2, others):
         result, told = bring_home(steps, monkeypatch)
     assert result["failed"] and "besides 10.0 MB for other cameras" in result["msg"]
     assert list(steps.asked) == ["image_batch"] and not outcome.home(told) and outcome.carried(told)

@@ -488,6 +488,8 @@ def test_a_batch_that_cannot_be_taken_in_is_receipted_all_the_same_and_taken_in_
         received = two(layout, data_dir, images(2, start=50))
         assert (received.fresh, received.receipt.unproven) == (True, [])
         assert sorted(parts(layout), key=len) == [images(2, start=50), IMAGES]
+        # Nor does closing find room, to copy them.
+        patch.setattr(archive, "write", full)
         with pytest.raises(OSError, match="No space left"):
             closing.merge(layout, EXPERIMENT, "object")
         assert sorted(parts(layout), key=len) == [images(2, start=50), IMAGES]
@@ -582,3 +584,15 @@ def test_a_day_with_images_has_no_receipt_of_emptiness(layout: Layout, data_dir:
 
 def test_hashes_are_what_they_are_called() -> None:
     assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_transfer_that_has_outlived_its_run_writes_into_no_archive(layout: Layout, data_dir: Path) -> None:
+    path = arrive(data_dir, images(3)).with_name(f"{BATCH}.zip")
+    whole, more = path.read_bytes(), images(2, start=10)
+    with path.open("r+b") as late:
+        assert receive(layout).images == 3
+        arrive(data_dir, more, batch=batch_name(2))
+        receiving.receive(layout, "object", EXPERIMENT, batch_name(2))
+        late.write(whole)
+        late.truncate()
+    assert parts(layout) == [{**images(3), **more}], "what is receipted is there"

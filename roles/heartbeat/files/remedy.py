@@ -63,7 +63,8 @@ class Remedy:
     def run(self, playbook: str, config: dict[str, Any], camera: str, experiment: str) -> int:
         """Run `playbook` for `camera`, which is to record `experiment`; return its exit status."""
         known = config["cameras"][camera]
-        patience = int(known["collection_timeout"]) if playbook == "collect" else 2 * int(known["ready_timeout"])
+        # A collection may have to wait for as long as it takes itself, for its turn on the air.
+        patience = 2 * int(known["collection_timeout" if playbook == "collect" else "ready_timeout"])
         deadline = time.monotonic() + patience + _MARGIN
         with tempfile.TemporaryDirectory(prefix="wildberryeye-", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
             outcome = ansible_runner.run(
