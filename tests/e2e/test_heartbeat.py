@@ -290,6 +290,7 @@ def test_r14_a_heartbeat_that_is_killed_or_frozen_comes_back(watched: Station, s
     watched.assert_all_home()
 
 
+@pytest.mark.slow
 def test_r16_a_camera_that_was_dead_at_start_is_brought_in_when_it_appears(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     station.cameras["motion"].stop()

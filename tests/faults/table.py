@@ -53,7 +53,9 @@ class Row:
         found = _ROW.match(self._name)
         assert found
         self._words = self._name[found.end() :].partition("[")[0].replace("_", " ")
-        self.id = f"{found['letter'].upper()}{found['number']}"
+        # A test can show a second row as well: test_r3_…_and_r10_….
+        ids = [f"{found['letter']}{found['number']}", *re.findall(r"_and_([crs]\d+)_", self._name)]
+        self.id = " ".join(ids).upper()
         self.order = ("CSR".index(self.id[0]), int(found["number"]), self._name)
         self._outcome, self._seconds, self._invariant, self._what = "passed", 0.0, "-", ""
 
@@ -69,5 +71,5 @@ class Row:
     def __str__(self) -> str:
         case = self._name[self._name.index("[") :] if "[" in self._name else ""
         return (
-            f"{self.id:4} {self._outcome:7} {self._seconds:6.1f} s  {self._invariant:6}  {self._what} {case}".rstrip()
+            f"{self.id:6} {self._outcome:7} {self._seconds:6.1f} s  {self._invariant:6}  {self._what} {case}".rstrip()
         )

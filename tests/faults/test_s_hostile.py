@@ -233,7 +233,9 @@ def test_s1_a_key_that_changes_in_mid_experiment_is_refused_by_all_who_log_in_an
 # -- S3: a camera in other hands -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ZIPS)
+@pytest.mark.parametrize(
+    "case", [case if "links" in case else pytest.param(case, marks=pytest.mark.slow) for case in ZIPS]
+)
 def test_s3_a_zip_made_to_harm_does_none(station: Station, other_hands: Camera, case: str) -> None:
     """A zip with ../, absolute, duplicate or link members is fetched -> none is taken; what is no image's stays out."""
     members, complaint = ZIPS[case]
