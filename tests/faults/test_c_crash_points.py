@@ -774,11 +774,6 @@ def _kill_on(camera: Camera) -> bool:
     return camera.exec("pkill", "-9", "-f", MODULE, check=False).returncode == 0
 
 
-def test_c1_a_stop_that_is_killed_is_completed_by_the_next(station: Station) -> None:
-    """kill -9 of all that ansible-playbook is, 3 times in mid-stop -> nothing lost; run again: all home."""
-    Killer(station, 3).run(kill_the_orchestrators(station))
-
-
 @pytest.mark.slow
 def test_c1_a_stop_that_is_killed_at_any_moment_is_completed_by_the_next(station: Station) -> None:
     """kill -9 of all that ansible-playbook is, at 20 random moments of stop -> nothing lost; run again: all home."""
