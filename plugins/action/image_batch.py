@@ -33,7 +33,7 @@ class ActionModule(CameraSideAction):
         layout = Layout(given["data_dir"])
         camera = str(task_vars["inventory_hostname"])
         if not self._task.check_mode:
-            # The collection goes on in the tasks that follow: it is the whole run that holds the lock.
+            # The collection goes on in the steps that follow: it is the whole run that holds the lock.
             # Not getppid(): where the run was killed a moment ago, that is the service manager.
             run = multiprocessing.parent_process()
             owner = lock.Owner.of((run.pid if run else None) or os.getpid(), given["purpose"])
