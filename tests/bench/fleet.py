@@ -34,7 +34,7 @@ FRAMES = 16
 BASELINE = 2.0
 """Seconds that a camera runs before a baseline is worth taking."""
 MANY = 10
-"""From more cameras on, all of which have to share this machine's cores with the orchestrator, it has FORKS of its own."""
+"""More cameras than that share too few cores with the orchestrator: it is given FORKS."""
 FORKS = 6
 """Forty logins at once take longer on one machine than sudo is waited for; on forty cameras they do not."""
 BARE = 40_000_000
