@@ -26,6 +26,7 @@ from ansible import constants as C
 from ansible.plugins.callback import CallbackBase
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure import in_one_line
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.preload import load_actions
 
 _INTERNAL = (
     "set_fact",
@@ -49,6 +50,10 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
         super().__init__()
         self._announced: set[str] = set()
         self._hosts = 0
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        # Nothing to do with output; but this is the one plugin that each run has in its first process.
+        load_actions()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         checking = " (check: nothing is changed)" if play.check_mode else ""
