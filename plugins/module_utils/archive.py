@@ -61,6 +61,16 @@ class Source(NamedTuple):
     member: bool
 
 
+class Member(NamedTuple):
+    """An image in an archive, as its directory tells."""
+
+    name: str
+    size: int
+    """Bytes."""
+    crc: int
+    """CRC-32 of its content."""
+
+
 class Archive(NamedTuple):
     """A public archive, in figures."""
 
@@ -162,12 +172,21 @@ def contents(path: str) -> dict[str, str]:
 
 def figures(path: str) -> Archive:
     """Return the archive at `path` in figures; raise `Error` if it is damaged."""
+    sizes = [member.size for member in members(path)]
+    return Archive(os.path.basename(path), len(sizes), sum(sizes))
+
+
+def members(path: str) -> list[Member]:
+    """Return the images in the archive at `path`, from its directory alone; raise `Error` if it is damaged."""
     try:
         with _opened(path) as archive:
-            sizes = [info.file_size for info in archive.infolist() if is_image(info.filename)]
+            return [
+                Member(info.filename, info.file_size, info.CRC)
+                for info in archive.infolist()
+                if is_image(info.filename)
+            ]
     except BROKEN:
         raise _damaged(path) from None
-    return Archive(os.path.basename(path), len(sizes), sum(sizes))
 
 
 def _list(path: str) -> bytes:

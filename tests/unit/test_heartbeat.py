@@ -163,7 +163,8 @@ class Station:
 
     def told(self, name: str = "object") -> list[dict[str, Any]]:
         """What the events say of a camera."""
-        return [event for event in events.read(self.layout.events(EXPERIMENT)) if event["camera"] == name]
+        found = [event for event in events.read(self.layout.events(EXPERIMENT)) if event["camera"] == name]
+        return [event for event in found if event["event"] not in ("watched", "unwatched")]
 
     def names(self, name: str = "object") -> list[str]:
         return [event["event"] for event in self.told(name)]
