@@ -232,7 +232,7 @@ class Book:
             self._event(opened.record, "opened")
         for closed in opened.changed:
             if closed is not opened.record:
-                self._event(closed, "closing", reason=f"{opened.record.id} begins")
+                self._event(closed, "closing", reason=f"{opened.record.id} begins", cameras=self._closing(closed))
         verb = "resumed" if opened.resumed else "opened"
         return {
             **self._result(opened.record),
@@ -273,7 +273,7 @@ class Book:
         given_up = self._give_up()
         self._save(changed + given_up)
         for found in changed:
-            self._event(found, "closing")
+            self._event(found, "closing", cameras=self._closing(found))
         first = next((found for found in open_before if found.cameras.keys() & self.cameras.keys()), None)
         first = first or next(iter(open_before), None)
         said = f"experiment {first.id} is closing" if first else none
@@ -334,6 +334,11 @@ class Book:
             self._event(found, "home", name, archives=listed)
             if found.closed and not was_closed:
                 self._event(found, "closed")
+
+    def _closing(self, found: Record) -> list[str]:
+        return sorted(
+            name for name in self.cameras if name in found.cameras and found.cameras[name].state == record.CLOSING
+        )
 
     def _give_up(self) -> list[Record]:
         unknown = [name for name in self.params["give_up"] if not any(name in each.cameras for each in self.records)]

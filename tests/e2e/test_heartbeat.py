@@ -46,7 +46,8 @@ def told(station: Station, camera: str, name: str = "") -> list[dict[str, Any]]:
     return [
         event
         for event in found
-        if event["camera"] == camera and event["event"] in ({name} if name else {event["event"]} - {"clock"})
+        if event["camera"] == camera
+        and event["event"] in ({name} if name else {event["event"]} - {"clock", "watched", "unwatched"})
     ]
 
 

@@ -157,6 +157,9 @@ class Heartbeat:
                 self._turn(each, now)
             self._wait(now)
         self._end_remedies()
+        for each in self.watched.values():
+            # What becomes of a camera from here on nobody sees, and who reads the events later should know.
+            self._tell(each, [watch.Event("unwatched", "the heartbeat was asked to end")], time.monotonic())
         self._remember()
         say("ended, as asked")
         return 0
@@ -235,9 +238,9 @@ class Heartbeat:
                         )
         self._complain(complaints)
         for name in wanted.keys() - self.watched.keys():
-            say(f"{name}: watched, for experiment {wanted[name].experiment}")
+            self._tell(wanted[name], [watch.Event("watched", f"for experiment {wanted[name].experiment}")], now)
         for name in self.watched.keys() - wanted.keys():
-            say(f"{name}: not watched any more")
+            self._tell(self.watched[name], [watch.Event("unwatched", "it is not to record any more")], now)
         news = wanted.keys() != self.watched.keys()
         self.watched = wanted
         if news:
