@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: camtrap_dp
 short_description: Write an experiment's Camtrap DP data package
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs on the orchestrator. Writes C(datapackage.json), C(deployments.csv), C(media.csv) and C(observations.csv) into
     the experiment's directory, as the camera trap data standard Camtrap DP 1.0.2 wants them
@@ -127,7 +127,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_package, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_package, errors, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images
 
@@ -155,14 +155,17 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         params["visit_gap"],
         params["visit_images"],
     )
-    found = []
+    found, wrong = [], []
     for name in dict.fromkeys([*params["experiments"], *params["late"]]):
-        moved = name not in params["experiments"]
-        if record.load(layout, name) is None or (moved and not camtrap_package.there(layout, name)):
-            continue
-        package = camtrap_package.write(layout, name, wanted, moved, check)
-        if package.path:
-            found.append({"experiment": name, **package._asdict()})
+        # What is wrong with one package holds up no other.
+        try:
+            found += _write(layout, name, wanted, moved=name not in params["experiments"], check=check)
+        except errors.Error as error:
+            wrong.append(str(error))
+        except OSError as error:
+            wrong.append(str(errors.from_os_error(TRIED, error)))
+    if wrong:
+        raise errors.Error(TRIED, "; ".join(wrong))
     complaints = [line for package in found for line in package.pop("complaints")]
     said = [
         f"data package of {each['experiment']} with {images(each['media'])} {_became(each['changed'], check)}"
@@ -174,6 +177,15 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "complaints": complaints,
         "msg": "; ".join([*(said or ["no data package to write"]), *complaints]),
     }
+
+
+def _write(
+    layout: Layout, experiment: str, wanted: camtrap_package.Wanted, moved: bool, check: bool
+) -> list[dict[str, Any]]:
+    if record.load(layout, experiment) is None or (moved and not camtrap_package.there(layout, experiment)):
+        return []
+    package = camtrap_package.write(layout, experiment, wanted, moved, check)
+    return [{"experiment": experiment, **package._asdict()}] if package.path else []
 
 
 def _became(changed: bool, check: bool) -> str:

@@ -3,7 +3,7 @@
 
 The standard's files are not part of this project. They are looked for where `WILDBERRYEYE_CAMTRAP_DP` says, or else in
 `shared/camtrap-dp-1.0.2` beside the checkout or above it. Without them, what is judged by them fails in CI (where
-`CI` is set), and is skipped elsewhere; frictionless judges every package in any case, by tables made of our own columns.
+`CI` is set), and is skipped elsewhere. By tables made of our own columns, frictionless judges packages in any case.
 """
 
 from __future__ import annotations
