@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
     """Seconds between two looks of the heartbeat."""
     visit_gap: float = GAP
     """Seconds without an image that end a visit."""
-    visit_images: int = MINIMUM
+    visit_minimum: int = MINIMUM
     """Images that a visit has at least."""
 
 
@@ -166,7 +166,7 @@ def _look(
         opened=opened,
         spans=covered.spans,
         images=found.pictures,
-        visits=cluster(camera, found.pictures, wanted.visit_gap, wanted.visit_images).visits,
+        visits=cluster(camera, found.pictures, wanted.visit_gap, wanted.visit_minimum).visits,
         noted=clock.noted,
         compared=bool(clock.noted) or entry.clock_offset is not None,
         complaints=found.complaints,

@@ -58,7 +58,7 @@ options:
     description: Seconds without an image that end a visit.
     type: float
     default: 30
-  visit_images:
+  visit_minimum:
     description: Images that a visit has at least.
     type: int
     default: 2
@@ -139,7 +139,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "project": {"type": "dict", "required": True},
     "heartbeat_interval": {"type": "int", "default": 60},
     "visit_gap": {"type": "float", "default": 30},
-    "visit_images": {"type": "int", "default": 2},
+    "visit_minimum": {"type": "int", "default": 2},
 }
 
 TRIED = "write the data package"
@@ -153,7 +153,7 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         params["project"],
         params["heartbeat_interval"],
         params["visit_gap"],
-        params["visit_images"],
+        params["visit_minimum"],
     )
     found, wrong = [], []
     for name in dict.fromkeys([*params["experiments"], *params["late"]]):

@@ -252,7 +252,7 @@ def test_what_makes_a_visit_can_be_set(station: Station) -> None:
     station.archive(pictures(named("09:30:00"), named("09:31:00"), named("09:32:00")))
     station.closed()
     for gap, images, visits in ((30, 2, 0), (60, 2, 1), (60, 4, 0), (30, 1, 3)):
-        station.wanted = station.wanted._replace(visit_gap=gap, visit_images=images)
+        station.wanted = station.wanted._replace(visit_gap=gap, visit_minimum=images)
         station.write()
         assert sum(row["observationLevel"] == "event" for row in station.rows("observations")) == visits
 
