@@ -175,7 +175,9 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "changed": any(each["changed"] for each in found),
         "packages": found,
         "complaints": complaints,
-        "msg": "; ".join([*(said or ["no data package to write"]), *complaints]),
+        "msg": "; ".join(
+            [*(said or ["no data package to write: no experiment is meant, or nothing of it is home yet"]), *complaints]
+        ),
     }
 
 

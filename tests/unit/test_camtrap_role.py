@@ -197,6 +197,16 @@ def test_a_package_that_cannot_be_written_costs_a_line_at_the_end(
     assert not (station.directory / "datapackage.json").exists()
 
 
+def test_a_package_of_the_past_is_corrected_by_its_own_playbook(station: Station) -> None:
+    playbook, of = "playbooks/camtrap_dp.yml", ("-e", f"wildberryeye_experiment={EXPERIMENT}")
+    status, lines = play(station, playbook, "wildberryeye_latitude: 1", *of)
+    assert status == 0 and lines[-1].endswith(f"data package of {EXPERIMENT} with 2 images written")
+    play(station, playbook, "wildberryeye_latitude: 2", *of)
+    assert station.rows("deployments")[0]["latitude"] == "2.0"
+    status, lines = play(station, playbook, "wildberryeye_latitude: 2")
+    assert status == 2 and "no data package to write: no experiment is meant" in lines[-1]
+
+
 def given(station: Station, **more: Any) -> dict[str, Any]:
     return {
         "data_dir": station.layout.data_dir,
