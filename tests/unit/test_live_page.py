@@ -131,7 +131,9 @@ def test_what_is_torn_costs_a_line_and_nothing_else(station: LiveStation) -> Non
     url = station.serve()
     found = state(url)
     assert found["verdict"]["level"] == "ok" and [each["id"] for each in found["experiments"]] == [TODAY]
-    assert len(found["problems"]) == 1 and "2026-05-20/experiment.json: it is torn" in found["problems"][0]
+    assert len(found["problems"]) == 1 and found["problems"][0].startswith(
+        "read 2026-05-20/experiment.json: it is torn"
+    )
     station.config.write_text('{"cameras": [')
     wait_for(lambda: any("heartbeat.json: it is torn" in line for line in state(url)["problems"]), 5)
     Path(station.layout.heartbeat()).write_text("[")

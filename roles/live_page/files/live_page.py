@@ -196,7 +196,8 @@ class Station:
         seen = live_facts.Seen(
             socket.gethostname(),
             records,
-            problems,
+            # Where that is on this machine is nobody's business.
+            [line.replace(f"{self.layout.data_dir}/", "") for line in problems],
             beat,
             cards,
             known.interval,

@@ -12,6 +12,7 @@ import collections
 import datetime as dt
 import itertools
 import json
+import signal
 import sys
 from typing import Any
 
@@ -92,6 +93,8 @@ def _camera(
 def main() -> int:
     """Print the time line of the experiment that the arguments name: data directory, its id, heartbeat's interval."""
     data_dir, experiment_id, interval = sys.argv[1:]
+    # Where the page has ended meanwhile, nobody wants to know any more.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     layout = Layout(data_dir)
     try:
         found = record.load(layout, experiment_id)

@@ -2,6 +2,7 @@
 // Shows what the station says, and how old that is. Whatever it says is put in as text, never as markup.
 
 const EVERY = 5000; // ms between two questions
+const SOON = 2100; // ms between the first few
 const PATIENCE = 8000; // ms for an answer
 const LATE = 15000; // ms without an answer after which people are told
 
@@ -64,14 +65,23 @@ function showVerdict(node, verdict) {
   node.dataset.level = verdict.level;
   byId("verdict-title").textContent = verdict.title;
   byId("verdict-text").replaceChildren(verdict.text, ...about(verdict.cameras));
-  document.title = `${{ ok: "✓", warn: "…", bad: "!", idle: "·" }[verdict.level]} ${verdict.title} – WildBerryEye`;
+  document.title = `${{ ok: "✓", warn: "!", bad: "✕", idle: "·" }[verdict.level]} ${verdict.title} – WildBerryEye`;
 }
 
 function about(cameras) {
-  if (!cameras.length) return [];
+  // One is named in the title, and its card is the first.
+  if (cameras.length < 2) return [];
   const links = cameras.slice(0, 6).map((name) => el("a", { href: `#${anchor(name)}` }, name));
   const more = cameras.length > 6 ? ` and ${cameras.length - 6} more` : "";
-  return [el("span", { class: "about" }, " See ", ...links.flatMap((link, i) => (i ? [", ", link] : [link])), more, ".")];
+  return [" See ", ...links.flatMap((link, i) => (i ? [", ", link] : [link])), `${more}.`];
+}
+
+// What a station that is away last said says nothing of how it is now.
+function verdict(away) {
+  if (!away) return said.verdict;
+  const was = said.verdict.title;
+  const text = `What you see here is how it was at ${clock(said.now)}: “${was}”.`;
+  return { level: "warn", title: "The station does not answer", text, cameras: [] };
 }
 
 const anchor = (name) => `camera-${encodeURIComponent(name)}`;
@@ -87,12 +97,17 @@ function fact(label, value, level = null) {
 }
 
 function camera(it) {
+  const whole = `/pictures/${encodeURIComponent(it.name)}.jpg`;
   const picture = it.picture
-    ? el("a", { href: `/pictures/${encodeURIComponent(it.name)}.jpg`, title: "the whole picture" }, el("img", { src: `/pictures/${encodeURIComponent(it.name)}.jpg?${it.picture.version}`, alt: `Latest picture of ${it.name}`, width: 640, height: 480, decoding: "async" }))
-    : el("p", { class: "none" }, "no picture yet");
+    ? el(
+        "a",
+        { class: "picture", href: whole, title: "the whole picture" },
+        el("img", { src: `${whole}?${it.picture.version}`, alt: `Latest picture of ${it.name}`, width: 640, height: 480 }),
+      )
+    : it.level === "idle" ? null : el("p", { class: "picture" }, "no picture");
   const facts = el("dl", {});
   if (it.picture?.taken) facts.append(fact("latest", age(it.picture.taken)));
-  if (it.per_hour) facts.append(fact("pictures", `${it.per_hour.until ? "" : "about "}${count(it.per_hour.count)} an hour${it.per_hour.until ? `, until ${clock(it.per_hour.until)}` : ""}`));
+  if (it.per_hour) facts.append(fact("pictures", `${it.per_hour.until ? "" : "about "}${count(it.per_hour.count)} an hour${it.per_hour.until ? ` at ${clock(it.per_hour.until)}` : ""}`));
   if (it.link) facts.append(fact("link", it.link.text === "answered" ? age(it.last_good, "answered ") : it.link.text, it.link.level));
   if (it.clock) facts.append(fact("clock", it.clock.text, it.clock.level));
   if (it.card) facts.append(fact("card", `${size(it.card.free_bytes)} free${it.card.full ? `, full at about ${clock(it.card.full)}` : ""}`, it.card.level));
@@ -100,7 +115,7 @@ function camera(it) {
   return el(
     "article",
     { class: "camera", id: anchor(it.name), "data-level": it.level, "aria-labelledby": `${anchor(it.name)}-name` },
-    el("div", { class: "picture" }, picture),
+    picture,
     el(
       "div",
       { class: "about-it" },
@@ -265,7 +280,6 @@ function showProblems(node, problems) {
 
 function show() {
   part("station", said.station, (node, name) => node.replaceChildren(name ? `· ${name}` : ""));
-  part("verdict", said.verdict, showVerdict);
   part("experiment", said.experiment, showExperiment);
   part("problems", said.problems, showProblems);
   part("cameras", said.cameras, showCameras);
@@ -278,10 +292,9 @@ function show() {
 function showAge() {
   const silent = said ? performance.now() - saidAt : 0;
   const away = silent > LATE;
-  if (byId("offline").hidden === away) byId("offline").hidden = !away;
-  if (away) part("offline-since", said.now, (node) => node.replaceChildren(`at ${clock(said.now)}`));
+  if (said) part("verdict", verdict(away), showVerdict);
   document.body.classList.toggle("away", away);
-  byId("fresh").textContent = said ? (silent < 2000 ? "just now" : `${span(silent / 1000)} ago`) : "";
+  byId("fresh").textContent = said ? (silent < 2000 ? "just now" : `as it was ${span(silent / 1000)} ago`) : "";
 }
 
 async function ask() {
@@ -297,17 +310,19 @@ async function ask() {
   }
 }
 
-// One question at a time, and none while nobody looks.
-let asking = false;
+// One question at a time, and none while nobody looks. Pictures and the time line come with the first few answers.
+let asked = 0;
+let next = null;
 async function turn() {
-  if (asking || document.hidden) return;
-  asking = true;
+  clearTimeout(next);
+  if (document.hidden) return;
+  next = NaN; // being asked
+  asked += 1;
   await ask();
-  asking = false;
   showAge();
+  next = setTimeout(turn, asked < 4 ? SOON : EVERY);
 }
 
 turn();
-setInterval(turn, EVERY);
 setInterval(() => { grow(); showAge(); }, 1000);
-document.addEventListener("visibilitychange", turn);
+document.addEventListener("visibilitychange", () => Number.isNaN(next) || turn());
