@@ -167,7 +167,14 @@ def test_trouble_comes_first_among_forty() -> None:
     )
     thoughts = {name: thought("starting" if name == "camera20" else "recording") for name in names}
     thoughts["camera31"] = thought("down")
-    found = live_facts.facts(seen(records=[many], beat=beat(**thoughts), modes={}), NOW)
+    found = live_facts.facts(
+        seen(
+            records=[many],
+            beat=overview.heartbeat({"pid": 1, "written": NOW.isoformat(), "cameras": thoughts}, True),
+            modes={},
+        ),
+        NOW,
+    )
     assert [each["name"] for each in found["cameras"]][:3] == ["camera31", "camera20", "camera00"]
     assert found["verdict"]["cameras"] == ["camera31"] and found["verdict"]["text"] == "38 cameras record."
 
@@ -199,7 +206,7 @@ def test_a_card_that_will_be_full_before_the_end_is_said() -> None:
 
 
 def test_what_happened_is_told_the_latest_first_and_in_words() -> None:
-    events = [
+    events: list[dict[str, Any]] = [
         {"at": OPENED, "camera": None, "event": "opened"},
         {"at": OPENED, "camera": "object", "event": "clock", "offset": 1},
         {"at": "2026-05-22T08:00:00+00:00", "camera": "object", "event": "wedged", "text": "no answer"},
