@@ -33,7 +33,8 @@ def ask(station: Station, path: str = "state.json") -> requests.Response:
 
 
 def state(station: Station) -> dict[str, Any]:
-    return dict(ask(station).json())
+    """All that the page is told."""
+    return {**ask(station).json(), **ask(station, "history.json").json()}
 
 
 def shown(station: Station, name: str) -> dict[str, Any]:

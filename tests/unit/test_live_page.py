@@ -76,8 +76,11 @@ def raw(url: str, path: str, method: str = "GET", body: bytes = b"") -> tuple[in
 
 
 def state(url: str) -> dict[str, Any]:
+    """All that the page is told."""
     found: dict[str, Any] = requests.get(f"{url}state.json", timeout=10).json()
-    return found
+    history: dict[str, Any] = requests.get(f"{url}history.json", timeout=10).json()
+    assert not found.keys() & history.keys()
+    return {**found, **history}
 
 
 # -- what it shows ----------------------------------------------------------------------------------
@@ -157,6 +160,16 @@ def test_a_disk_that_was_pulled_out_is_said(station: LiveStation) -> None:
     wait_for(lambda: "disk with the experiments is not there" in state(url)["verdict"]["title"], 5)
     (station.directory / "pulled out").rename(station.data)
     wait_for(lambda: "disk" not in state(url)["verdict"]["title"], 5)
+
+
+def test_a_hundred_days_are_not_sent_again_every_five_seconds(station: LiveStation) -> None:
+    for number in range(100):
+        station.records(f"day-{number:03}", "object", "motion", opened=-86400 * (number + 1), state=record.HOME)
+    station.thinks("object")
+    url = station.serve()
+    assert len(state(url)["experiments"]) == 101
+    first, again = (requests.get(f"{url}state.json", timeout=10) for _ in range(2))
+    assert len(first.content) < 4000 and first.json()["history"] == again.json()["history"]
 
 
 # -- what it never shows ----------------------------------------------------------------------------
@@ -255,6 +268,9 @@ def test_no_link_leads_out_of_an_experiment_and_nothing_but_a_file_is_opened(sta
         status, _, content = raw(station.url, f"/experiments/{name}/report.html")
         assert status == 404 and SECRET.encode() not in content, name
     assert time.monotonic() - began < 5, "a pipe that nobody writes to holds up nobody"
+    station.records("linked-report", "object", state=record.HOME)
+    found = wait_for(lambda: [each for each in state(station.url)["experiments"] if each["id"] == "linked-report"], 5)
+    assert found[0]["report"] is False, "nothing is promised that is not there"
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"])
@@ -297,7 +313,7 @@ def test_a_browser_is_told_to_trust_nothing_but_the_page_itself(served: LiveStat
 
 
 def test_what_a_browser_has_already_is_not_sent_again(served: LiveStation) -> None:
-    for path in ("", "page.js", f"experiments/{TODAY}/report.html"):
+    for path in ("", "page.js", "history.json", f"experiments/{TODAY}/report.html"):
         first = requests.get(served.url + path, timeout=10)
         again = requests.get(served.url + path, timeout=10, headers={"If-None-Match": first.headers["ETag"]})
         assert (first.status_code, again.status_code, again.content) == (200, 304, b"")

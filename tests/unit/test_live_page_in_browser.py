@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The live page in a real browser, on a phone and on a desk: what a person sees in ten seconds is so.
 
-What it looked like is left in build/live-page/.
+What it looked like is left in build/screenshots/.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,29 +14,22 @@ from typing import Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, record  # noqa: E402
 from lab.emulated import Lab, wait_for  # noqa: E402
+from unit.browser import SCREENSHOTS, SIZES, shown  # noqa: E402
 from unit.live_station import LiveStation, at  # noqa: E402
-from unit.support import ROOT, write_archive  # noqa: E402
+from unit.support import write_archive  # noqa: E402
 
-CHROMIUM = shutil.which("chromium")
-PICTURES = ROOT / "build" / "live-page"
-SIZES = {"phone": (390, 844), "desk": (1280, 800)}
 TODAY = at()[:10]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A headless Chromium."""
-    with playwright.sync_playwright() as tool:
-        running = tool.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
+    with shown("about:blank") as blank:
+        yield blank.page.context.browser
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +129,17 @@ class Tab:
         self.page.wait_for_selector("#verdict[data-level]:not([data-level=idle]), .camera, td")
         return self.page
 
+    def keep(self, name: str) -> None:
+        """Keep a picture of the whole page."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"live-page-{name}.png", full_page=True)
+
+    def assert_readable(self) -> None:
+        """Nobody is kept from reading it, and nobody has to move it sideways."""
+        found = axe.Axe().run(self.page)
+        assert found.violations_count == 0, found.generate_report()
+        assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
     def questions(self) -> int:
         return sum(url.endswith("/state.json") for url in self.asked)
 
@@ -177,17 +180,15 @@ def test_at_a_glance_all_is_well_and_everybody_can_read_it(
     for part in ("#verdict", ".camera:nth-child(1)", ".camera:nth-child(2)"):
         box = page.locator(part).bounding_box()
         assert box["y"] + box["height"] <= here.high, f"{part} is below the fold"
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it has to be moved sideways"
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
+    here.assert_readable()
     assert all(url.startswith(station.url) for url in here.asked), "it asks for something elsewhere"
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=PICTURES / f"well-{size}-{scheme}.png", full_page=True)
+    here.keep(f"well-{size}-{scheme}")
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_a_camera_that_fails_is_said_without_a_touch(station: LiveStation, tab: Any, size: str) -> None:
-    page = tab(size).open(station.url)
+    here = tab(size)
+    page = here.open(station.url)
     page.wait_for_selector(".camera img", timeout=15_000)
     station.thinks("motion", "unreachable", text="no connection within 10 s; by SSH: No route to host", since=at(-60))
     lasting(page, "motion: out of reach")
@@ -195,9 +196,8 @@ def test_a_camera_that_fails_is_said_without_a_touch(station: LiveStation, tab: 
     assert "out of reach" in card.inner_text() and "No route to host" in card.inner_text()
     assert page.title().startswith("✕ motion: out of reach")
     assert page.locator(".camera").first.get_attribute("id") == "camera-motion", "trouble comes first"
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    page.screenshot(path=PICTURES / f"trouble-{size}.png", full_page=True)
+    here.assert_readable()
+    here.keep(f"trouble-{size}")
     station.thinks("motion")
     lasting(page, "All is well")
 
@@ -212,9 +212,8 @@ def test_a_station_that_is_away_is_said_with_the_age_of_what_is_shown(station: L
     assert "What you see here is how it was at " in page.locator("#verdict").inner_text()
     assert "“All is well”" in page.locator("#verdict").inner_text() and page.title().startswith("! The station")
     assert page.locator("#fresh").inner_text().endswith("s ago") and page.locator(".camera").count() == 2
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    page.screenshot(path=PICTURES / "away-phone.png")
+    here.assert_readable()
+    here.keep("away-phone")
     station.serve("--port", port)
     page.get_by_role("heading", name="All is well").wait_for(timeout=20_000)
     # The browser itself tells of each question that nobody answered.
@@ -281,10 +280,8 @@ def test_hostile_words_are_shown_as_text(station: LiveStation, tab: Any) -> None
     text = page.locator("main").inner_text()
     assert NASTY in text and "<b>bold<b>" in text and "<svg onload=alert(3)>" in text
     assert page.locator("b, main script, img[onerror], svg[onload]").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    found = axe.Axe().run(page)
-    assert found.violations_count == 0, found.generate_report()
-    page.screenshot(path=PICTURES / "hostile-phone.png", full_page=True)
+    here.assert_readable()
+    here.keep("hostile-phone")
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -296,12 +293,13 @@ def test_forty_cameras_fit_and_the_one_in_trouble_is_the_first(tmp_path: Path, t
     for name in names:
         many.thinks(name, "wedged" if name == "camera33" else "recording", text="")
     try:
-        page = tab(size).open(many.serve())
+        here = tab(size)
+        page = here.open(many.serve())
         lasting(page, "camera33: does not answer")
         assert page.locator(".camera").count() == 40
         assert page.locator(".camera").first.get_attribute("id") == "camera-camera33"
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        page.screenshot(path=PICTURES / f"forty-{size}.png")
+        here.assert_readable()
+        here.keep(f"forty-{size}")
     finally:
         many.end()
 
@@ -320,9 +318,10 @@ def test_at_night_it_says_when_it_goes_on(tmp_path: Path, tab: Any) -> None:
     soon = time.strftime("%H:%M", time.localtime(time.time() + 7200))
     later = time.strftime("%H:%M", time.localtime(time.time() + 10_800))
     try:
-        page = tab().open(night.serve("--start", soon, "--stop", later))
+        here = tab()
+        page = here.open(night.serve("--start", soon, "--stop", later))
         lasting(page, f"The next experiment begins at {soon}.")
         assert "at rest" in page.locator(".camera").inner_text()
-        page.screenshot(path=PICTURES / "night-phone.png", full_page=True)
+        here.keep("night-phone")
     finally:
         night.end()

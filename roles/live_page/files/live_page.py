@@ -49,6 +49,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPORT = "report.html"
 FRESH = 2.0
 """Seconds for which what was found is told again: however many look, the disk is asked this often."""
+HISTORY = ("experiments", "happened", "time_line")
 TIME_LINE = 60.0
 """Seconds between two time lines, at least."""
 _SLOW = 20.0
@@ -100,6 +101,17 @@ class Settings(NamedTuple):
     schedule: live_facts.Schedule | None
 
 
+class Found(NamedTuple):
+    """What the page shows, as JSON."""
+
+    state: bytes
+    """What may be another every second, and the version of the rest."""
+    history: bytes
+    """What grows long and seldom changes: the air is shared with the cameras."""
+    version: str
+    """Of the history."""
+
+
 class Known(NamedTuple):
     """What start.yml told the heartbeat."""
 
@@ -146,15 +158,17 @@ class Station:
         self.time_line = TimeLine(settings)
         self._lock = threading.Lock()
         self._cache = Cache()
-        self._found = b""
+        self._found = Found(b"", b"", "")
         self._found_at = -FRESH
 
-    def state(self) -> bytes:
-        """Return what the page shows, as JSON."""
+    def found(self) -> Found:
+        """Return what the page shows."""
         with self._lock:
-            now = time.monotonic()
-            if now >= self._found_at + FRESH:
-                self._found = json.dumps(self._look(), ensure_ascii=False).encode(errors="replace")
+            if time.monotonic() >= self._found_at + FRESH:
+                found = self._look()
+                history = as_json({name: found.pop(name) for name in HISTORY})
+                version = hashlib.sha256(history).hexdigest()[:16]
+                self._found = Found(as_json({**found, "history": version}), history, version)
                 self._found_at = time.monotonic()
             return self._found
 
@@ -171,7 +185,8 @@ class Station:
                 problems += [complaint] if complaint else []
                 if found is not None:
                     records.append(found)
-                    if os.path.isfile(os.path.join(self.layout.experiment(name), REPORT)):
+                    if report := open_report(self.layout, name):
+                        report.close()
                         reports.add(name)
             beat, cards = heartbeat_file.read(self.layout)
         except OSError as error:
@@ -342,8 +357,11 @@ class App:
         if own is not None:
             return own
         if path == "/state.json":
-            content = self._station.state()
+            content = self._station.found().state
             return Answer("200 OK", content, len(content), "application/json", cache="no-store")
+        if path == "/history.json":
+            _, content, version = self._station.found()
+            return Answer("200 OK", content, len(content), "application/json", etag=f'"{version}"')
         if match := _PICTURE.fullmatch(path):
             picture = self._station.pictures.get(match[1])
             if picture is not None:
@@ -372,6 +390,11 @@ class Channel(HTTPChannel):
         super().handle_read()
         if self.request is not None:
             self.last_activity = before
+
+
+def as_json(content: Any) -> bytes:
+    """Return `content` as JSON."""
+    return json.dumps(content, ensure_ascii=False).encode(errors="replace")
 
 
 def said(status: str, text: str) -> Answer:

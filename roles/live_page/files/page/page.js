@@ -8,6 +8,8 @@ const LATE = 15000; // ms without an answer after which people are told
 
 let said = null; // the station's last answer
 let saidAt = 0; // when, by a clock that nobody sets
+let history = {}; // what it said that seldom changes
+let version = null; // which of that
 let shown = {}; // what each part of the page was made from
 
 const byId = (id) => document.getElementById(id);
@@ -135,14 +137,21 @@ function showCameras(node, cameras) {
     if (before?.dataset.key === key) return before;
     const made = camera(it);
     made.dataset.key = key;
-    const image = made.querySelector("img"), old = before?.querySelector("img");
     // What is there already is not fetched again.
-    if (image && old) {
-      if (old.getAttribute("src") === image.getAttribute("src")) image.replaceWith(old);
-    }
+    const image = made.querySelector("img"), old = before?.querySelector("img");
+    if (image && old?.getAttribute("src") === image.getAttribute("src")) image.replaceWith(old);
     return made;
   });
-  node.replaceChildren(...(next.length ? next : [el("p", { class: "quiet" }, "None is known yet: the first start makes them known.")]));
+  const kept = next.length > 0 && next.length === there.size && next.every((card, number) => card.id === node.children[number].id);
+  if (!kept) return node.replaceChildren(...(next.length ? next : [el("p", { class: "quiet" }, "None is known yet: the first start makes them known.")]));
+  next.forEach((card, number) => {
+    const before = node.children[number];
+    if (card === before) return;
+    // Whoever is at it with the keyboard stays there.
+    const focused = before.contains(document.activeElement);
+    before.replaceWith(card);
+    if (focused) card.querySelector("a")?.focus({ preventScroll: true });
+  });
 }
 
 function showHappened(node, happened) {
@@ -297,12 +306,19 @@ function showAge() {
   byId("fresh").textContent = said ? (silent < 2000 ? "just now" : `as it was ${span(silent / 1000)} ago`) : "";
 }
 
+async function fetched(path) {
+  const answer = await fetch(path, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  if (!answer.ok) throw new Error(answer.status);
+  return answer.json();
+}
+
 async function ask() {
   try {
-    const answer = await fetch("/state.json", { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
-    if (!answer.ok) throw new Error(answer.status);
-    const found = await answer.json();
-    [said, saidAt] = [found, performance.now()];
+    const found = await fetched("/state.json");
+    const at = performance.now();
+    // What grows long is fetched only when it is another.
+    if (found.history !== version) [history, version] = [await fetched("/history.json"), found.history];
+    [said, saidAt] = [{ ...found, ...history }, at];
     show();
   } catch {
     // It is away for a moment: what is shown stays, and its age says so.
