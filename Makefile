@@ -49,7 +49,7 @@ lint: setup
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/rsync_unless_silent; fi
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/*; fi
 
 bench: setup
 	@$(IN_TESTS) -m bench $(BENCH)

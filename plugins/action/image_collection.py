@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import pathlib
 import shlex
 from typing import Any
 
@@ -24,6 +25,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.modules.image_collect
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.image_receipt import receive_all
 
 _OURS = "wildberryeye.orchestrator"
+_SCRIPTS = pathlib.Path(__file__).parents[2] / "roles" / "image_collection" / "files"
 _SILENCE = 60
 """Seconds without a byte from the camera that end a transfer."""
 
@@ -77,8 +79,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             theirs = sum(room.wanted(layout, other["camera"], other["batches"]) for other in others)
             room.check(layout.data_dir, needed, room.free(layout), theirs)
 
-        with transfer.turn(layout.locks(), given["at_a_time"], mine, fits):
-            steps["fetch"] = self._fetch(given, batch["batches"], layout.incoming(camera), task_vars)
+        # One more than may send gets ready to: the air is not idle while an interpreter starts.
+        with transfer.turn(layout.locks(), given["at_a_time"], mine, fits, ready=1):
+            steps["fetch"] = self._fetch(given, batch["batches"], layout, task_vars)
         if steps["fetch"].get("failed"):
             return
         self._progress(camera, "fetched")
@@ -91,12 +94,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
                 self._forget(layout, camera)
 
     def _fetch(
-        self, given: dict[str, Any], batches: list[dict[str, Any]], target: str, task_vars: dict[str, Any]
+        self, given: dict[str, Any], batches: list[dict[str, Any]], layout: Layout, task_vars: dict[str, Any]
     ) -> dict[str, Any]:
         arguments = {
             "mode": "pull",
             "src": f"{given['image_dir']}/.wildberryeye/",
-            "dest": f"{target}/",
+            "dest": f"{layout.incoming(str(task_vars['inventory_hostname']))}/",
             "archive": False,
             "recursive": True,
             "times": True,
@@ -113,7 +116,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             "verify_host": True,
         }
         # What synchronize runs in place of rsync; it splits it at spaces.
-        task_vars = {**task_vars, "ansible_rsync_path": shlex.quote(given["rsync"])}
+        rsync = [_SCRIPTS / "in_turn", layout.locks(), given["at_a_time"], _SCRIPTS / "rsync_unless_silent"]
+        task_vars = {**task_vars, "ansible_rsync_path": shlex.join(map(str, rsync))}
         return self._step("ansible.posix.synchronize", arguments, task_vars)
 
     def _prove(

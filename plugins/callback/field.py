@@ -47,7 +47,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
 
     def __init__(self) -> None:
         super().__init__()
-        self._announced = ""
+        self._announced: set[str] = set()
         self._hosts = 0
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
@@ -101,9 +101,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
         self._verbose(found)
 
     def _announce(self, task: Any) -> None:
-        if task._uuid == self._announced or str(task.action).rpartition(".")[2] in (*_INTERNAL, "assert"):
+        if task._uuid in self._announced or str(task.action).rpartition(".")[2] in (*_INTERNAL, "assert"):
             return
-        self._announced = task._uuid
+        self._announced.add(task._uuid)
         sentence = task.get_name(include_role_fqcn=False).rpartition(" : ")[2]
         self._display.display(f"{time.strftime('%H:%M:%S')}  {sentence}")
 

@@ -99,7 +99,8 @@ def coverage(
     after = [
         at for at in shots if asked and asked[-1][1] and asked[-1][1] < at <= max([at for at, _ in mine], default=at)
     ]
-    end = max([opened, *([now] if is_open or not asked else []), *(until for _, until in asked if until), *after[-1:]])
+    ends = [now] if is_open else [until for _, until in asked if until] or [_last(happened, camera) or opened]
+    end = max([opened, *ends, *after[-1:]])
     spans = _Spans(opened, end)
     if not asked:
         spans.say(opened, end, NOT_RECORDED, _WRONG["expected"])
@@ -150,6 +151,18 @@ def _asked_for(
     elif asked and asked[-1][1] is None:
         asked[-1] = (asked[-1][0], max(asked[-1][0], last or asked[-1][0]))
     return asked
+
+
+def _last(happened: Iterable[Mapping[str, Any]], camera: str) -> dt.datetime | None:
+    """Return when a camera that never recorded was asked to stop, or when anything happened last."""
+    last = None
+    for event in happened:
+        at = moment(event.get("at"))
+        if at is not None:
+            if event.get("event") == "closing" and _concerns(event, camera):
+                return at
+            last = max(last or at, at)
+    return last
 
 
 def _concerns(event: Mapping[str, Any], camera: str) -> bool:

@@ -50,12 +50,14 @@ def turn(
     at_a_time: int,
     mine: Mapping[str, Any],
     fits: Callable[[list[dict[str, Any]]], None] = lambda others: None,
+    ready: int = 0,
 ) -> Iterator[None]:
     """Let at most so many transfers run within the block, of all runs together; the others wait, without a limit.
 
     Args:
         directory: where locks lie; made if missing.
         at_a_time: how many.
+        ready: how many more may be in the block, for that they wait within it for their turn on the air.
         mine: what is carried within the block, for the others to know.
         fits: raises `Error` if it does not fit beside what the others carry, which it is told; no other begins
             meanwhile.
@@ -68,7 +70,7 @@ def turn(
     with contextlib.ExitStack() as held:
         # One looks for a place, the rest stand in line behind it; the kernel takes back what a killed run held.
         with lock.exclusive(directory, "transfers"):
-            while (found := _place(directory, at_a_time)) is None:
+            while (found := _place(directory, at_a_time + ready)) is None:
                 time.sleep(0.05)
             place, others = found
             held.callback(os.close, place)
@@ -79,10 +81,10 @@ def turn(
         yield
 
 
-def _place(directory: str, at_a_time: int) -> tuple[int, list[dict[str, Any]]] | None:
+def _place(directory: str, places: int) -> tuple[int, list[dict[str, Any]]] | None:
     """Return a place, held, and what is carried at others; None where none is free."""
     free, others = None, []
-    for number in range(1, at_a_time + 1):
+    for number in range(1, places + 1):
         place = os.open(os.path.join(directory, f"transfer-{number}.guard"), os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(place, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -56,10 +56,6 @@ options:
     description: The most that a transfer may take of the link, in the notation of rsync; all of it if empty.
     type: str
     default: ""
-  rsync:
-    description: What is run on the orchestrator in place of rsync.
-    type: path
-    default: rsync
   timeout:
     description: Seconds after which what works on the camera, or the transfer, is given up.
     type: int
@@ -113,6 +109,5 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "method": {"type": "str", "choices": ["zip", "files"], "default": "zip"},
     "at_a_time": {"type": "int", "default": 2},
     "bwlimit": {"type": "str", "default": ""},
-    "rsync": {"type": "path", "default": "rsync"},
     "timeout": {"type": "int", "default": 10800},
 }
