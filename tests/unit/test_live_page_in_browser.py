@@ -17,9 +17,12 @@ import pytest
 axe = pytest.importorskip("axe_playwright_python.sync_playwright")
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, record  # noqa: E402
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import DEFAULTS  # noqa: E402
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils import reporting  # noqa: E402
 from lab.emulated import Lab, wait_for  # noqa: E402
 from unit.browser import SCREENSHOTS, SIZES, shown  # noqa: E402
 from unit.live_station import LiveStation, at  # noqa: E402
+from unit.reported import ID, a_day  # noqa: E402
 from unit.support import write_archive  # noqa: E402
 
 TODAY = at()[:10]
@@ -309,6 +312,22 @@ def test_a_report_opens_from_the_list(station: LiveStation, tab: Any) -> None:
     page = here.open(station.url)
     page.get_by_role("link", name=at(-86400)[:10]).click()
     lasting(page, "A report")
+
+
+def test_a_real_report_draws_its_plot_in_the_cage_that_it_is_served_in(tmp_path: Path, tab: Any) -> None:
+    station = LiveStation(tmp_path)
+    station.layout = a_day(tmp_path / "day", hours=2).write()
+    station.data = Path(station.layout.data_dir)
+    assert not reporting.write(station.layout, ID, DEFAULTS, check=False).problem
+    try:
+        page = tab().open(station.serve())
+        page.get_by_role("link", name=ID).click()
+        page.wait_for_selector("#plot[data-drawn]", timeout=20_000)
+        page.wait_for_function("[...document.images].every((image) => image.complete && image.naturalWidth)")
+        # Not the page's own origin: it could read nothing of it.
+        assert page.evaluate("origin") == "null"
+    finally:
+        station.end()
 
 
 def test_at_night_it_says_when_it_goes_on(tmp_path: Path, tab: Any) -> None:

@@ -56,7 +56,7 @@ def time_line(layout: Layout, found: record.Record, interval: float, now: dt.dat
     }
     ends = [span[1] for camera in cameras.values() for span in camera["spans"]]
     end = now.timestamp() if found.state == record.RECORDING else max(ends, default=now.timestamp())
-    return {"begin": opened.timestamp(), "end": end, "bin": BIN, "cameras": cameras}
+    return {"experiment": found.id, "begin": opened.timestamp(), "end": end, "bin": BIN, "cameras": cameras}
 
 
 def _camera(

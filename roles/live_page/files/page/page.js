@@ -185,6 +185,7 @@ function svg(name, attributes, ...children) {
 function showTimeLine(node, line) {
   byId("day").hidden = !line;
   if (!line) return node.replaceChildren();
+  byId("day-title").textContent = said.experiment?.id === line.experiment ? "Time line" : `Time line of ${line.experiment}`;
   const begin = line.begin, end = Math.max(line.end, begin + 3600);
   const x = (at) => (WIDE * (Math.min(Math.max(at, begin), end) - begin)) / (end - begin);
   const most = Math.max(1, ...Object.values(line.cameras).flatMap((it) => it.bins.map(([, number]) => number)));
