@@ -65,6 +65,8 @@ def _orchestrator(facts: Mapping[str, Any], asked: str, words: str) -> _Row:
             advice = f"run 'sudo loginctl enable-linger {user}', then setup.yml again"
             return True, "not ready", [f"timers and heartbeat end when {user} logs out: {advice}"]
         return True, "not removed", [f"lingering is still on: run 'sudo loginctl disable-linger {user}'"]
+    if "wildberryeye_live_page_failure" in facts:
+        return True, "not ready", [str(facts["wildberryeye_live_page_failure"])]
     if facts.get("ansible_check_mode"):
         return False, "checked", ["nothing was changed; the lines above say what would be"]
     return False, {"setup": "ready", "remove": "removed"}[asked], [words]

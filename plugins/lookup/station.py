@@ -3,13 +3,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, lock, overview, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, heartbeat_file, overview, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 
 
@@ -25,14 +24,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]  # ansible-core has no typ
 
 def _station(layout: Layout) -> dict[str, Any]:
     records, unreadable = record.load_all(layout)
-    try:
-        with open(layout.heartbeat(), "rb") as file:
-            content = json.load(file)
-        alive = lock.Owner(str(content["boot"]), int(content["pid"]), int(content["started"]), "heartbeat").alive()
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
-        content, alive = None, False
     return {
         "experiments": overview.open_experiments(records),
-        "heartbeat": overview.heartbeat(content, alive),
+        "heartbeat": heartbeat_file.read(layout).beat,
         "problems": unreadable,
     }

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the heartbeat wrote down, `.heartbeat.json`, for those who read it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from . import lock, overview
+from .layout import Layout
+
+_AT_LEAST = 3600.0
+"""Seconds that a card must have been looked at before its rate says anything."""
+
+_CARRIED = 20_000_000
+"""Bytes by which the free space grows where images were carried away; a log that was thrown away is smaller."""
+
+
+class Card(NamedTuple):
+    """A camera's card, as its last logins found it."""
+
+    free: int
+    """Bytes."""
+    rate: float | None
+    """Bytes a second that are used up; None if that is not known yet, or images were carried away meanwhile."""
+
+
+class Said(NamedTuple):
+    """What the heartbeat wrote."""
+
+    beat: dict[str, Any]
+    """What it thinks, as `overview.heartbeat` returns it."""
+    cards: dict[str, Card]
+    """By camera, where it is alive and has looked."""
+
+
+def read(layout: Layout) -> Said:
+    """Return what the heartbeat wrote; what a dead one thought counts for nothing.
+
+    Raises:
+        OSError: if there is a file that cannot be read.
+    """
+    try:
+        with open(layout.heartbeat(), "rb") as file:
+            content = json.load(file)
+        alive = lock.Owner(str(content["boot"]), int(content["pid"]), int(content["started"]), "heartbeat").alive()
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, RecursionError):
+        content, alive = None, False
+    beat = overview.heartbeat(content, alive)
+    cards = {name: card for name in beat["cameras"] if (card := _card(content["cameras"][name])) is not None}
+    return Said(beat, cards)
+
+
+def _card(found: Mapping[str, Any]) -> Card | None:
+    free = found.get("free")
+    if not isinstance(free, int) or free < 0:
+        return None
+    try:
+        seen = [(dt.datetime.fromisoformat(at).timestamp(), int(room)) for at, room in found["card"]["seen"]]
+    except (KeyError, TypeError, ValueError, OverflowError):
+        seen = []
+    carried = any(after > before + _CARRIED for (_, before), (_, after) in itertools.pairwise(seen))
+    if not seen or seen[-1][0] - seen[0][0] < _AT_LEAST or carried:
+        return Card(free, None)
+    (first, before), (last, after) = seen[0], seen[-1]
+    return Card(free, max(0.0, (before - after) / (last - first)))

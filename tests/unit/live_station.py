@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A station with a live page: its files are made by hand, the page is served by the real script."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, lock, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
+from unit.support import ROOT
+
+SCRIPT = ROOT / "roles" / "live_page" / "files" / "live_page.py"
+
+
+def at(seconds: float = 0.0) -> str:
+    """So many seconds from now, negative before, as records bear it."""
+    return (dt.datetime.now().astimezone() + dt.timedelta(seconds=seconds)).isoformat(timespec="seconds")
+
+
+class LiveStation:
+    """An orchestrator as its files tell of it, and its live page.
+
+    Args:
+        directory: an empty one.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.data = directory / "the data"
+        self.layout = Layout(str(self.data))
+        self.config = directory / "heartbeat.json"
+        self.process: subprocess.Popen[str] | None = None
+        self.url = ""
+        self.thoughts: dict[str, dict[str, Any]] = {}
+
+    def knows(self, cameras: Mapping[str, tuple[str, int]], interval: float = 60) -> None:
+        """Let a start have told the heartbeat of these cameras: name to mode and port on loopback."""
+        durable.make_directories(self.layout.locks())
+        known = {name: {"mode": mode, "host": "127.0.0.1", "port": port} for name, (mode, port) in cameras.items()}
+        self.config.write_text(json.dumps({"cameras": known, "interval": interval}))
+
+    def records(self, experiment: str, *cameras: str, opened: float = -3600, state: str = record.RECORDING) -> Record:
+        """Let `cameras` be in that state in an experiment that was opened so many seconds from now."""
+        found = Record(
+            experiment,
+            at(opened),
+            at(opened + 18 * 3600),
+            at(opened + 7200) if state == record.HOME else None,
+            {
+                name: CameraRecord("motion" if "motion" in name else "object", state, at(opened + 20), [], 0.1)
+                for name in cameras
+            },
+        )
+        record.save(self.layout, found)
+        return found
+
+    def thinks(self, name: str, state: str = "recording", alive: bool = True, **more: Any) -> None:
+        """Let the heartbeat, which is this process, think so of a camera."""
+        self.thoughts[name] = {
+            "state": state,
+            "text": "",
+            "since": at(-3500),
+            "last_good": at(-7),
+            "clock_offset": 0.1,
+            "degraded": False,
+            "restarts": 0,
+            **more,
+        }
+        owner = lock.Owner.of(os.getpid(), "heartbeat")
+        content = {
+            "format": 1,
+            "pid": owner.pid,
+            "started": owner.started,
+            "boot": owner.boot if alive else "another",
+            "written": at(),
+            "cameras": self.thoughts,
+        }
+        new = Path(f"{self.layout.heartbeat()}.tmp")
+        new.write_text(json.dumps(content))
+        new.replace(self.layout.heartbeat())
+
+    def report(self, experiment: str, content: bytes = b"<!doctype html><title>report</title>") -> Path:
+        """Let an experiment have a report."""
+        path = self.data / experiment / "report.html"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    def serve(self, *options: str) -> str:
+        """Start the page on a free port, and return its address."""
+        command = [sys.executable, str(SCRIPT), "--data-dir", str(self.data), "--heartbeat", str(self.config)]
+        self.process = subprocess.Popen(
+            [*command, "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "collections"), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        match = re.fullmatch(r"serving (http://\S+/)\n", line)
+        assert match, line
+        self.url = match[1]
+        return self.url
+
+    def end(self) -> str:
+        """End the page, if it is there; return what it had to say."""
+        if self.process is None:
+            return ""
+        self.process.terminate()
+        out, _ = self.process.communicate(timeout=10)
+        self.process = None
+        return out
