@@ -35,6 +35,7 @@ KEEP = 7 * 24 * HOUR
 LATE = 900.0
 """Seconds after which a delivery is said to be late."""
 
+_GIVEN_UP = "given up"
 _TOPIC = 100
 """The longest name of a topic."""
 
@@ -276,10 +277,12 @@ def of_run(asked: str, rows: Iterable[Outcome], scheduled: bool) -> list[dict[st
     found = []
     for row in rows:
         recording, collected = _judged(asked, row)
-        for topic, well, text in (
-            ("camera", recording, "records" if recording else f"is not recording after a {asked}: {row.next}"),
-            ("home", collected, "its images are home" if collected else f"its images are not home: {row.next}"),
+        given_up = row.words == _GIVEN_UP
+        for topic, well, good, bad in (
+            ("camera", recording, "records", f"is not recording after a {asked}: {row.next}"),
+            ("home", collected, "its images are home", f"its images are not home: {row.next}"),
         ):
+            text = "nobody waits for it any longer" if given_up else good if well else bad
             if well is not None and (well or scheduled):
                 found.append({"topic": f"{topic}/{row.camera}", "bad": not well, "text": text})
     return found
@@ -287,7 +290,7 @@ def of_run(asked: str, rows: Iterable[Outcome], scheduled: bool) -> list[dict[st
 
 def _judged(asked: str, row: Outcome) -> tuple[bool | None, bool | None]:
     """Return whether the camera records, and whether its images are home; None where that is not known or asked."""
-    if row.words == "given up":
+    if row.words == _GIVEN_UP:
         return True, True
     if asked in ("start", "restart"):
         collected = False if row.words == "recording, not collected" else None

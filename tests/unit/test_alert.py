@@ -188,6 +188,7 @@ def test_what_became_of_a_camera_is_what_is_noticed(
     noticed = alert.of_run(asked, [row], True)
     assert {each["topic"]: each["bad"] for each in noticed} == found
     assert all(next_ in each["text"] for each in noticed if each["bad"])
+    assert all(("any longer" in each["text"]) == (words == "given up") for each in noticed if not each["bad"])
     # By hand, somebody reads the table.
     assert alert.of_run(asked, [row], False) == [each for each in noticed if not each["bad"]]
 
