@@ -107,8 +107,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             return {"changed": False, "msg": ""}
         for each in given["notices"]:
             notices.put(state, each["topic"], bool(each["bad"]), str(each["text"]))
-        # The notice that systemd leaves of the same run is superfluous from here on.
-        notices.put(state, alert.run_topic(given["playbook"]), False, "has run", os.environ.get("INVOCATION_ID", ""))
+        if given["playbook"] != "restart":
+            # The notice that systemd leaves of the same timer's run is superfluous from here on.
+            run = os.environ.get("INVOCATION_ID", "")
+            notices.put(state, alert.run_topic(given["playbook"]), False, "has run", run)
         return {"changed": False, "msg": ""}
 
     def _tested(self, given: dict[str, Any]) -> dict[str, Any]:

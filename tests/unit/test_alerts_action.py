@@ -150,6 +150,12 @@ def test_a_run_leaves_its_notices_and_says_that_it_came_to_its_end(home: Home, m
     assert (last.topic, last.bad, last.run) == (alert.run_topic("stop"), False, "abc")
 
 
+def test_a_restart_which_no_timer_begins_says_nothing_of_a_timers_run(home: Home) -> None:
+    home.act("present", NTFY)
+    home.act("noted", notices=[NOT_HOME], playbook="restart")
+    assert [each.topic for each in home.noticed()] == ["home/motion"]
+
+
 def test_it_leaves_none_where_nobody_wants_any_and_in_check_mode(home: Home) -> None:
     home.act("noted", notices=[NOT_HOME], playbook="stop")
     assert not home.state.exists()
