@@ -28,6 +28,8 @@ class Web:
     def __init__(self, port: int = 0, status: int = 200, hangs: bool = False) -> None:
         self.got: list[dict[str, Any]] = []
         """The JSON of each POST."""
+        self.tries: list[float] = []
+        """When each POST came, whatever became of it."""
         self.asked: list[tuple[float, str]] = []
         """When, and the path, of each GET."""
         self.status, self.hangs = status, hangs
@@ -36,6 +38,7 @@ class Web:
 
         class Requests(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
+                sink.tries.append(time.monotonic())
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if not sink.hangs and sink.status < 300:
                     sink.got.append(json.loads(body))

@@ -234,10 +234,25 @@ def test_a_sink_that_refuses_is_named_with_its_status_and_without_its_secret(orc
         orchestrator.settings(refusing.url)
         orchestrator.notice()
         orchestrator.send()
-        wait_for(lambda: "refused with HTTP 403" in orchestrator.said())
+        wait_for(lambda: len(refusing.tries) > 3, 20)
+        assert orchestrator.said().count("refused with HTTP 403. It is tried again; this is said once") == 1
         refusing.status = 200
         assert orchestrator.process is not None and orchestrator.process.wait(10) == 0
         assert "wildberryeye_notify_urls, number 1 (json://…): sent" in orchestrator.said() and len(refusing.got) == 1
+    finally:
+        refusing.close()
+
+
+def test_a_sink_that_refuses_is_not_asked_all_the_time(orchestrator: Orchestrator) -> None:
+    refusing = Web(status=500)
+    try:
+        orchestrator.hurried(**{"AGAIN = (0.3,)": "AGAIN = (1.0, 3.0)"})
+        orchestrator.settings(refusing.url)
+        orchestrator.notice()
+        orchestrator.send()
+        wait_for(lambda: len(refusing.tries) > 2, 20)
+        first, second, third = refusing.tries[:3]
+        assert second - first >= 1 and third - second >= 3
     finally:
         refusing.close()
 
