@@ -160,7 +160,7 @@ def _services(urls: list[str]) -> tuple[dict[str, str], list[str]]:
         return {}, []
     names = delivery.services(DELIVER, urls)
     wrong = [
-        f"{delivery.name(urls, number)}: apprise cannot understand it; {_MANUAL}"
+        f"{delivery.name(urls, number)}: apprise cannot understand it ({_MANUAL})"
         for number, found in enumerate(names)
         if found is None
     ]
