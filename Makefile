@@ -47,6 +47,7 @@ lint: setup
 	$(VENV)/mypy -p ansible_collections.wildberryeye.orchestrator.plugins
 	$(VENV)/mypy tests
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
+	$(VENV)/mypy roles/alerts/files/sender.py roles/alerts/files/deliver.py roles/alerts/files/run_ended.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/*; fi

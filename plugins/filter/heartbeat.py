@@ -44,6 +44,8 @@ def heartbeat_cameras(
             "collection_timeout": int(settings["collection_timeout"]),
             "ssh": ssh_command(name, {**defaults, **known}),
         }
+        if known.get("wildberryeye_image_dir"):
+            found[name]["image_dir"] = str(known["wildberryeye_image_dir"])
     return found
 
 

@@ -59,14 +59,21 @@ def _removed(facts: Mapping[str, Any]) -> _Row:
 
 
 def _orchestrator(facts: Mapping[str, Any], asked: str, words: str) -> _Row:
+    wrong = []
     if (facts.get("wildberryeye_lingering_result") or {}).get("failed"):
         user = getpass.getuser()
         if asked == "setup":
             advice = f"run 'sudo loginctl enable-linger {user}', then setup.yml again"
-            return True, "not ready", [f"timers and heartbeat end when {user} logs out: {advice}"]
-        return True, "not removed", [f"lingering is still on: run 'sudo loginctl disable-linger {user}'"]
+            wrong.append(f"timers and heartbeat end when {user} logs out: {advice}")
+        else:
+            wrong.append(f"lingering is still on: run 'sudo loginctl disable-linger {user}'")
     if "wildberryeye_live_page_failure" in facts:
-        return True, "not ready", [str(facts["wildberryeye_live_page_failure"])]
+        wrong.append(str(facts["wildberryeye_live_page_failure"]))
+    alerts = facts.get("wildberryeye_alerts_result") or {}
+    if alerts.get("failed"):
+        wrong.append(f"alerts: {failure.words(alerts)}")
+    if wrong:
+        return True, {"setup": "not ready", "remove": "not removed"}[asked], wrong
     if facts.get("ansible_check_mode"):
         return False, "checked", ["nothing was changed; the lines above say what would be"]
     return False, {"setup": "ready", "remove": "removed"}[asked], [words]

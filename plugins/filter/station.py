@@ -9,6 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    alert,
     failure,
     inventory,
     outcome,
@@ -29,8 +30,10 @@ def inventory_problems(groups: Mapping[str, Iterable[str]], hostvars: Mapping[st
     return inventory.problems(groups, hostvars)
 
 
-def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str = "") -> dict[str, Any]:
-    """Return what became of `cameras`: those home, failures, and the table if `asked` is given."""
+def outcomes(
+    cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str = "", scheduled: bool = False
+) -> dict[str, Any]:
+    """Return what became of `cameras`: those home, failures; if `asked` is given the table, and notices for alerts."""
     steps = {camera: outcome.results(hostvars[camera]) for camera in cameras}
     wrong = {camera: outcome.failure(found) for camera, found in steps.items()}
     result: dict[str, Any] = {
@@ -46,6 +49,7 @@ def outcomes(cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], 
         rows = [outcome.outcome(camera, found, asked, record, check) for camera, found in steps.items()]
         result["table"] = outcome.table(rows)
         result["failed"] = any(row.failed for row in rows)
+        result["notices"] = alert.of_run(asked, rows, scheduled)
     return result
 
 

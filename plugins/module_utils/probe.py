@@ -37,6 +37,8 @@ case " $(id -nG) " in
 esac
 $sudo journalctl --quiet --no-pager --output short-unix --lines 1 \
     --grep '^Exception in thread (?!.*process_request)' "_SYSTEMD_INVOCATION_ID=$id" 2>/dev/null | sed 's/^/Died=/'
+# Last: what was said before counts, should the card not answer.
+echo "Free=$(df --block-size=1 --output=avail -- {directory} 2>/dev/null | tail -n 1)"
 exit 0
 """
 
@@ -51,6 +53,8 @@ class Camera(NamedTuple):
     ssh: Sequence[str]
     """The command that logs in; what is to be run there is its last argument."""
     service: str
+    image_dir: str = "."
+    """Where its free space is looked at: as it comes, on the same card as the home directory."""
 
 
 def probe(
@@ -115,7 +119,8 @@ def probe_expected(
 
 def look(camera: Camera, timeout: float) -> Look:
     """Log in to the camera and look at its service; takes twice `timeout` seconds at most."""
-    command = [*camera.ssh, _SCRIPT.format(unit=shlex.quote(camera.service))]
+    words = {"unit": shlex.quote(camera.service), "directory": shlex.quote(camera.image_dir)}
+    command = [*camera.ssh, _SCRIPT.format(**words)]
     try:
         process = subprocess.Popen(
             command,
@@ -147,8 +152,8 @@ def look(camera: Camera, timeout: float) -> Look:
     try:
         return _seen(fields)
     except (LookupError, ValueError, OverflowError):
-        words = failure.explain(said) if said.strip() else f"no answer within {2 * timeout:.0f} s"
-        return Look(False, one_line(words, 200))
+        why = failure.explain(said) if said.strip() else f"no answer within {2 * timeout:.0f} s"
+        return Look(False, one_line(why, 200))
 
 
 def _seen(fields: dict[str, str]) -> Look:
@@ -159,4 +164,6 @@ def _seen(fields: dict[str, str]) -> Look:
     if "Died" in fields:
         # Both by the camera's own clock, whatever it shows.
         died = min(age, max(0.0, int(fields["Now"]) - float(fields["Died"].split()[0])))
-    return Look(True, "", active, age, fields["InvocationID"], died)
+    free = fields.get("Free", "").strip()
+    room = int(free) if free.isdecimal() and len(free) < 20 else None
+    return Look(True, "", active, age, fields["InvocationID"], died, room)

@@ -71,6 +71,8 @@ class Look(NamedTuple):
     """Another value after each start of the service."""
     died: float | None = None
     """How many seconds ago a thread of the service died; None if none did."""
+    free: int | None = None
+    """Bytes that are free on its card; None if it did not say."""
 
 
 class Finding(NamedTuple):
@@ -325,7 +327,7 @@ class Watch:
             events.append(self._gap(now))
         elif self.state not in (UNKNOWN, RECORDING, DOUBTFUL):
             on = "it recorded on meanwhile" if self.state == UNREACHABLE else "whether it recorded is not known"
-            events.append(Event("back", f"answers again after {_span(now - self.last_good)}; {on}", self.last_good))
+            events.append(Event("back", f"answers again after {span(now - self.last_good)}; {on}", self.last_good))
         if finding.look is not None:
             self._blind = 0 if finding.look.reached else self._blind + 1
             if self._blind == 2:
@@ -391,7 +393,7 @@ class Watch:
 
     def _gap(self, now: float) -> Event:
         why = self.text if self.state not in (UNKNOWN, RECORDING, DOUBTFUL) else "its service was restarted"
-        return Event("gap", f"records again after {_span(now - self.last_good)}: {why}", self.last_good)
+        return Event("gap", f"records again after {span(now - self.last_good)}: {why}", self.last_good)
 
     def _settle(self, now: float) -> None:
         self.last_good = now
@@ -415,7 +417,7 @@ class Watch:
         return now + interval - (now - self._phase) % interval
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return a length of time as people say it."""
     if seconds < 100:
         return f"{max(0.0, seconds):.0f} s"

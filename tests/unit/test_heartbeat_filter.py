@@ -57,8 +57,11 @@ def test_what_the_inventory_says_of_one_camera_holds_for_that_one() -> None:
             "wildberryeye_api_port": "5001",
             "wildberryeye_service": "other.service",
             "wildberryeye_ready_timeout": "60",
+            "wildberryeye_image_dir": "/mnt/stick",
         }
     )
+    # As it comes it is on the same card as the home directory, whose name is not known here.
+    assert found["motion"]["image_dir"] == "/mnt/stick" and "image_dir" not in found["object"]
     told = {key: found["motion"][key] for key in ("host", "port", "service", "ready_timeout")}
     assert told == {"host": "192.168.4.12", "port": 5001, "service": "other.service", "ready_timeout": 60}
     assert found["motion"]["ssh"][-1] == "192.168.4.12" and found["object"]["port"] == 5000

@@ -230,12 +230,13 @@ class Remote:
             f'grep -P "$2" {shlex.quote(str(self.bin))}/journal | tail -n 1 | cut -f 2',
         )
 
-    def look(self, timeout: float = 2, service: str = UNIT) -> Look:
+    def look(self, timeout: float = 2, service: str = UNIT, image_dir: str = "/nowhere") -> Look:
         """Log in and look; it ends in time, whatever is there."""
         began = time.monotonic()
         client = CameraClient("127.0.0.1", 1)
         seen = probe.look(
-            probe.Camera("object", "object", client, [str(self.ssh), "-o", "x", "--", "y"], service), timeout
+            probe.Camera("object", "object", client, [str(self.ssh), "-o", "x", "--", "y"], service, image_dir),
+            timeout,
         )
         assert time.monotonic() - began < 2 * timeout + 1
         assert "\n" not in seen.text and len(seen.text) <= 200 and seen.reached == (not seen.text)
@@ -309,6 +310,28 @@ def test_the_name_of_a_service_is_a_name_and_no_command(remote: Remote, tmp_path
     remote.look(service=f"x; touch {tmp_path}/gone")
     assert not (tmp_path / "gone").exists()
     assert f"x; touch {tmp_path}/gone" in (remote.bin / "asked").read_text()
+
+
+def test_a_login_tells_how_much_room_is_left_on_the_card(remote: Remote, tmp_path: Path) -> None:
+    place = tmp_path / "a card; exit 1"
+    place.mkdir()
+    space = os.statvfs(place)
+    free = remote.look(image_dir=str(place)).free
+    assert free is not None and abs(free - space.f_bavail * space.f_frsize) < 1 << 30
+    assert remote.look().free is None
+
+
+@pytest.mark.parametrize("said", ["", "-", "-7", "9" * 30, "12 GB", "\\303\\251"])
+def test_room_that_is_no_number_is_not_known_and_costs_no_look(remote: Remote, said: str) -> None:
+    remote.command("df", f"printf 'Avail\\n{said}\\n'")
+    seen = remote.look()
+    assert seen.reached and seen.active and seen.free is None
+
+
+def test_a_card_that_hangs_when_it_is_asked_for_its_room_costs_no_look(remote: Remote) -> None:
+    remote.command("df", "exec sleep 60")
+    seen = remote.look(timeout=0.5)
+    assert seen.reached and seen.active and seen.free is None
 
 
 def test_an_endless_answer_costs_neither_memory_nor_time(remote: Remote) -> None:

@@ -54,6 +54,16 @@ def test_outcomes_tell_who_is_home_and_who_failed() -> None:
     assert station.outcomes(["a"], found, "start")["failed"] is False
 
 
+def test_what_a_timers_run_did_not_achieve_is_to_be_noticed_and_by_hand_only_what_is_well() -> None:
+    found: dict[str, dict[str, Any]] = {
+        "a": hostvars(recording_result={"reached": True, "waiting": 0}),
+        "b": hostvars(recording_result={"failed": True, "reached": False, "msg": "unreachable"}),
+    }
+    noticed = {scheduled: station.outcomes(found, found, "start", scheduled)["notices"] for scheduled in (True, False)}
+    assert [(each["topic"], each["bad"]) for each in noticed[True]] == [("camera/a", False), ("camera/b", True)]
+    assert "unreachable" in noticed[True][1]["text"] and noticed[False] == noticed[True][:1]
+
+
 def test_who_is_home_comes_with_what_its_card_says_that_it_records() -> None:
     some = {"batches": [{"batch": BATCH}], "label": EXPERIMENT}
     found = {

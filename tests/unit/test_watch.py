@@ -311,7 +311,7 @@ def test_one_that_recovered_by_itself_is_told_to_be_back() -> None:
 
 @pytest.mark.parametrize(("seconds", "said"), [(-3, "0 s"), (99, "99 s"), (100, "2 min"), (7200, "2.0 h")])
 def test_lengths_are_told_as_people_say_them(seconds: float, said: str) -> None:
-    assert watch._span(seconds) == said
+    assert watch.span(seconds) == said
 
 
 # --- remedies ------------------------------------------------------------------------------------

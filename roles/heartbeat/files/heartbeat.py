@@ -22,10 +22,21 @@ import threading
 import time
 from typing import Any, NamedTuple
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, lock, probe, record, watch
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    alert,
+    concern,
+    events,
+    filling,
+    lock,
+    notices,
+    probe,
+    record,
+    watch,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
 
 REMEDIES_AT_ONCE = 2
 REMEDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remedy.py")
@@ -43,6 +54,12 @@ class Config(NamedTuple):
     timeout: float
     failures: int
     cameras: dict[str, dict[str, Any]]
+    collection: float
+    """Seconds between two collections in mid-experiment; 0 for none."""
+    alerts: str
+    """Where alerts are kept; empty for nowhere."""
+    secrets: str
+    """The file that the URL of the dead man's ping stands in."""
 
     @classmethod
     def read(cls, path: str) -> Config:
@@ -62,6 +79,10 @@ class Config(NamedTuple):
                 float(content["timeout"]),
                 int(content["failures"]),
                 dict(content["cameras"]),
+                # What an older start.yml has not written.
+                60 * float(content.get("collection_interval") or 0),
+                str(content.get("alerts") or ""),
+                str(content.get("secrets") or ""),
             )
             if not (0 < config.interval < watch.HOUR and 0 < config.timeout < watch.HOUR and config.failures > 0):
                 raise ValueError
@@ -78,7 +99,8 @@ class Config(NamedTuple):
         """Return what a probe must know of a camera."""
         known = self.cameras[name]
         client = CameraClient(known["host"], known["port"])
-        return probe.Camera(name, known["mode"], client, known["ssh"], known["service"])
+        image_dir = str(known.get("image_dir") or ".")
+        return probe.Camera(name, known["mode"], client, known["ssh"], known["service"], image_dir)
 
     def settings(self, name: str) -> watch.Settings:
         """Return what a watch must know of a camera."""
@@ -92,6 +114,9 @@ class Watched(NamedTuple):
     watch: watch.Watch
     experiment: str
     entry: record.CameraRecord
+    until: str
+    """When the experiment ends."""
+    card: filling.Filling
 
 
 class Probed(NamedTuple):
@@ -136,6 +161,11 @@ class Heartbeat:
         self._records_at = 0.0
         self._written_at = 0.0
         self._complaints: list[str] = []
+        self._edges = concern.Edges()
+        self._unwritten = ""
+        """What kept a notice from being left, as long as it does."""
+        self._ping = Ping(say)
+        self._pinged_at = -config.interval
         self._remembered = self._memories()
         names = sorted(config.cameras)
         self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
@@ -147,6 +177,7 @@ class Heartbeat:
             now = time.monotonic()
             if now >= self._records_at:
                 self._read_records(now)
+                self._think_of_people(now)
                 notify("READY=1")
                 if not self.watched and not self._remedies and self._disk_is_there():
                     say("no experiment is being recorded: nothing to watch")
@@ -206,6 +237,8 @@ class Heartbeat:
             told = done.watch.probed(now, done.finding)
             if each is not None and mine:
                 told += done.watch.clock_shown(each.camera.client.offset.estimate)
+                if done.finding.look is not None and done.finding.look.free is not None:
+                    each.card.see(now, done.finding.look.free)
         else:
             del self._remedies[done.name]
             told = done.watch.remedy_ended(now, done.helped, done.text)
@@ -260,19 +293,22 @@ class Heartbeat:
     def _watched(self, name: str, found: record.Record, entry: record.CameraRecord, now: float) -> Watched:
         before = self.watched.get(name)
         if before is not None and before.experiment == found.id:
-            return before._replace(entry=entry)
+            return before._replace(entry=entry, until=found.window_end)
         began = self._read(entry.since or found.opened)
         phase = self._phase + self._phases[name]
         new = watch.Watch(self.config.settings(name), phase, now, min(now, began))
+        card = filling.Filling()
         memory = self._remembered.pop(name, None)
         if memory is not None and memory.get("experiment") == found.id:
             try:
                 new.remember(memory, lambda at: min(now, self._read(at)))
+                if "card" in memory:
+                    card.remember(memory["card"], lambda at: min(now, self._read(at)))
             except (KeyError, TypeError, ValueError, OverflowError):
                 say(f"{name}: what an earlier heartbeat knew of it cannot be read")
         elif before is not None:
             new.pictures = before.watch.pictures
-        return Watched(self.config.camera(name), new, found.id, entry)
+        return Watched(self.config.camera(name), new, found.id, entry, found.window_end, card)
 
     def _still_wanted(self, name: str, experiment: str) -> bool:
         """Tell whether the record still says, at this very moment, that the camera is to record."""
@@ -334,6 +370,82 @@ class Heartbeat:
             except subprocess.TimeoutExpired:
                 each.process.kill()
 
+    # -- people who are not there --------------------------------------------------------------------
+
+    def _think_of_people(self, now: float) -> None:
+        """Leave a notice of what has become news, and say elsewhere that all this is alive."""
+        if self.watched and now >= self._pinged_at + self.config.interval:
+            self._pinged_at = now
+            self._ping.send(self._ping_url())
+        if not self.config.alerts or not notices.wanted(self.config.alerts):
+            return
+        there = self._disk_is_there()
+        lost = f"the data directory {self.layout.data_dir} is not there. Plug the disk in"
+        self._notice("disk/data directory", concern.Concern(not there, "is there again" if there else lost), now)
+        for name, each in self.watched.items():
+            self._notice(f"camera/{name}", concern.of_camera(each.watch, now), now)
+            self._notice(f"card/card of {name}", self._of_card(each, now), now)
+        if there:
+            self._notice("space/disk of the orchestrator", self._of_disk(now), now)
+
+    def _of_card(self, each: Watched, now: float) -> concern.Concern | None:
+        too_small = each.card.too_small(now, self._emptied(each, now))
+        full = each.card.full_at()
+        if too_small and full is not None and each.card.free is not None and each.card.rate is not None:
+            return concern.Concern(
+                True,
+                f"will be full at about {self._iso(full)[11:16]}, before it is emptied: {_gigabytes(each.card.free)}"
+                f" free, {_gigabytes(each.card.rate * watch.HOUR)} an hour. Run collect.yml before that",
+            )
+        return None if too_small is None else concern.Concern(False, "lasts until it is emptied")
+
+    def _of_disk(self, now: float) -> concern.Concern | None:
+        cards = [(each.card, self._emptied(each, now)) for each in self.watched.values() if each.card.rate is not None]
+        if not cards:
+            return None
+        try:
+            space = os.statvfs(self.layout.data_dir)
+        except OSError:
+            return None
+        free = space.f_bavail * space.f_frsize
+        coming = filling.expected(cards, now)
+        if coming > free:
+            return concern.Concern(
+                True,
+                f"will be full before all is home: about {_gigabytes(coming)} come, {_gigabytes(free)} are free."
+                f" Make room below {self.layout.data_dir}",
+            )
+        return concern.Concern(False, "has room for what comes") if filling.RELIEF * coming <= free else None
+
+    def _emptied(self, each: Watched, now: float) -> float:
+        """Return when the camera's card will be empty again: with the stop, or with the second collection from now."""
+        until = self._read(each.until)
+        return min(until, now + 2 * self.config.collection) if self.config.collection else until
+
+    def _notice(self, topic: str, found: concern.Concern | None, now: float) -> None:
+        if found is None or not self._edges.news(topic, found, now):
+            return
+        try:
+            notices.put(self.config.alerts, topic, found.bad, found.text)
+            self._unwritten = ""
+        except OSError as error:
+            # It must not end the watch; it is tried again, and said once.
+            self._edges.forget(topic)
+            wrong = f"{self.config.alerts}: no notice can be left for the alerts: {error.strerror}"
+            if wrong != self._unwritten:
+                say(wrong)
+            self._unwritten = wrong
+
+    def _ping_url(self) -> str:
+        if not self.config.secrets:
+            return ""
+        try:
+            with open(self.config.secrets, "rb") as file:
+                return str(alert.settings(json.load(file))["ping_url"])
+        except (OSError, ValueError, RecursionError):
+            # Where nobody wants one, there is no such file.
+            return ""
+
     # -- what is told and remembered -----------------------------------------------------------------
 
     def _tell(self, each: Watched, told: list[watch.Event], now: float) -> None:
@@ -362,6 +474,8 @@ class Heartbeat:
             name: {
                 "experiment": each.experiment,
                 "clock_offset": each.camera.client.clock_offset,
+                "free": each.card.free,
+                "card": each.card.memory(self._iso),
                 **each.watch.memory(self._iso),
             }
             for name, each in self.watched.items()
@@ -405,6 +519,10 @@ def boot() -> float:
     It is not the same all day: after a power cut the first one is set by the network, by hours or days.
     """
     return time.time() - time.monotonic()
+
+
+def _gigabytes(count: float) -> str:
+    return f"{count / 1e9:.1f} GB"
 
 
 def say(line: str) -> None:

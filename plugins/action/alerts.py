@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keeps, checks and tries out where alerts go. In the controller's own process: no secret is copied anywhere."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    alert,
+    delivery,
+    durable,
+    errors,
+    notices,
+    user_manager,
+)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
+from ansible_collections.wildberryeye.orchestrator.plugins.modules.alerts import ARGUMENTS
+
+_ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", "roles"))
+DELIVER = os.path.join(_ROLES, "alerts", "files", "deliver.py")
+UNIT = "wildberryeye_alerts.path"
+_MANUAL = "docs/alerts.md shows how it is written"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    """See the module `alerts`."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Do what the state asks for; whatever goes wrong is a failure of one line, without a secret."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        state = given["state"]
+        try:
+            result.update(getattr(self, f"_{state}")(given))
+        except errors.Error as error:
+            result.update(failed=True, msg=str(error))
+        except OSError as error:
+            result.update(failed=True, msg=str(errors.from_os_error(f"see to alerts ({state})", error)))
+        return result
+
+    def _present(self, given: dict[str, Any]) -> dict[str, Any]:
+        urls = _said(given)
+        if not urls and not given["ping_url"]:
+            return self._absent(given)
+        found, wrong = _services(urls)
+        content = {"notify_urls": list(found), "ping_url": given["ping_url"], "gather": given["gather"]}
+        told = json.dumps(content).encode() + b"\n"
+        config, state = _paths()
+        news = _content(config) != told or bool(found) != notices.wanted(state)
+        if news and not self._task.check_mode:
+            durable.make_directories(os.path.dirname(config))
+            with durable.replacing(config, 0o600) as file:
+                file.write(told)
+            if found:
+                durable.make_directories(os.path.dirname(state))
+                durable.make_directories(state, 0o700)
+                durable.make_directories(notices.directory(state), 0o700)
+            else:
+                _forget(state)
+        said = [f"alerts go by {', '.join(found.values())}"] if found else []
+        said += ["the ping is sent by the heartbeat"] if given["ping_url"] else []
+        wrong += _wrong_ping(given["ping_url"])
+        return {
+            "changed": news,
+            "services": list(found.values()),
+            "failed": bool(wrong),
+            "msg": "; ".join(wrong or said),
+        }
+
+    def _absent(self, given: dict[str, Any]) -> dict[str, Any]:
+        config, state = _paths()
+        there = os.path.exists(config) or os.path.exists(state)
+        if there and not self._task.check_mode:
+            durable.remove(config)
+            _forget(state)
+        return {"changed": there, "services": [], "msg": "no alerts are sent" if there else ""}
+
+    def _checked(self, given: dict[str, Any]) -> dict[str, Any]:
+        urls = _said(given)
+        config, state = _paths()
+        missing = ""
+        try:
+            kept = alert.settings(json.loads(_content(config) or b"null"))
+        except (ValueError, RecursionError):
+            kept = None
+        if urls and importlib.util.find_spec("apprise") is None:
+            missing = f"{delivery.NoApprise().came_back}. To have it, {delivery.ADVICE}"
+        elif kept is None or not set(kept["notify_urls"]) <= set(urls) or kept["ping_url"] != given["ping_url"]:
+            missing = "the inventory has changed since. Run setup.yml"
+        elif urls and not (notices.wanted(state) and user_manager.available() and user_manager.installed(UNIT)):
+            missing = "nobody is there to send them. Run setup.yml"
+        return {"changed": False, "msg": f"NO ALERTS: {missing}" if missing else ""}
+
+    def _noted(self, given: dict[str, Any]) -> dict[str, Any]:
+        _, state = _paths()
+        if self._task.check_mode:
+            return {"changed": False, "msg": ""}
+        for each in given["notices"]:
+            notices.put(state, each["topic"], bool(each["bad"]), str(each["text"]))
+        if given["playbook"] != "restart":
+            # The notice that systemd leaves of the same timer's run is superfluous from here on.
+            run = os.environ.get("INVOCATION_ID", "")
+            notices.put(state, alert.run_topic(given["playbook"]), False, "has run", run)
+        return {"changed": False, "msg": ""}
+
+    def _tested(self, given: dict[str, Any]) -> dict[str, Any]:
+        urls = _said(given)
+        if not urls and not given["ping_url"]:
+            raise errors.Error(
+                "send a test alert", "neither wildberryeye_notify_urls nor wildberryeye_ping_url is set", _MANUAL
+            )
+        found, wrong = _services(urls)
+        wrong += _wrong_ping(given["ping_url"])
+        if self._task.check_mode:
+            return {
+                "changed": False,
+                "services": list(found.values()),
+                "failed": bool(wrong),
+                "msg": "; ".join(wrong) or f"a message would go by {', '.join(found.values()) or 'no service'}",
+            }
+        title = f"WildBerryEye {socket.gethostname()}: a test"
+        body = "This is what an alert looks like. Nothing is wrong."
+        with ThreadPoolExecutor() as pool:
+            said = list(pool.map(lambda url: delivery.deliver(DELIVER, url, title, body, False), found))
+        lines = []
+        for url, words in zip(found, said, strict=True):
+            line = f"{delivery.name(urls, urls.index(url))}: {words or 'sent'}"
+            lines.append(line)
+            wrong += [f"{line}. Check it, and the network"] if words else []
+        if given["ping_url"] and not _wrong_ping(given["ping_url"]):
+            failed = Ping.ask(given["ping_url"])
+            lines.append(f"wildberryeye_ping_url: {failed or 'answers'}")
+            wrong += [f"{lines[-1]}. Check it, and the network"] if failed else []
+        return {
+            "changed": bool(found),
+            "services": list(found.values()),
+            "failed": bool(wrong),
+            "msg": "; ".join(wrong or lines),
+        }
+
+
+def _said(given: dict[str, Any]) -> list[str]:
+    """Return the URLs that are there, in order, each of them once."""
+    return list(dict.fromkeys(url.strip() for url in given["notify_urls"] if url.strip()))
+
+
+def _services(urls: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Return URL to service of those that can be understood, and a line for each of the others."""
+    if not urls:
+        return {}, []
+    names = delivery.services(DELIVER, urls)
+    wrong = [
+        f"{delivery.name(urls, number)}: apprise cannot understand it ({_MANUAL})"
+        for number, found in enumerate(names)
+        if found is None
+    ]
+    return {url: found for url, found in zip(urls, names, strict=True) if found is not None}, wrong
+
+
+def _wrong_ping(url: str) -> list[str]:
+    return (
+        [] if not url or url.startswith(("http://", "https://")) else ["wildberryeye_ping_url: begin it with https://"]
+    )
+
+
+def _paths() -> tuple[str, str]:
+    return os.path.expanduser(notices.CONFIG), os.path.expanduser(notices.STATE)
+
+
+def _forget(state: str) -> None:
+    if os.path.isdir(state):
+        shutil.rmtree(state)
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
