@@ -48,6 +48,7 @@ lint: setup
 	$(VENV)/mypy tests
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/mypy roles/alerts/files/sender.py roles/alerts/files/deliver.py roles/alerts/files/run_ended.py
+	$(VENV)/mypy roles/live_page/files/live_page.py roles/live_page/files/time_line.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/*; fi

@@ -42,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             *(f"report: NOT written: {problem}" for problem in problems),
         ]
         result.update(
-            changed=bool(paths),
+            changed=any(each.changed for each in found),
             failed=bool(problems),
             msg="; ".join(problems or [f"{'would write' if check else 'wrote'} {', '.join(paths) or 'nothing'}"]),
             paths=paths,

@@ -23,6 +23,8 @@ class Written(NamedTuple):
     """Why it was not written, in a line; empty if it was."""
     note: str = ""
     """What it does without, in a line."""
+    changed: bool = False
+    """Whether it says something else than the one before, or would."""
 
 
 def write(layout: Layout, experiment: str, settings: report_data.Settings, check: bool) -> Written:
@@ -40,12 +42,13 @@ def write(layout: Layout, experiment: str, settings: report_data.Settings, check
     tried = f"write the report of {experiment}"
     try:
         found = report_data.gather(layout, experiment, settings)
-        if check:
-            return Written(path)
         text, notes = report_page.render(found)
-        with durable.replacing(path) as file:
-            file.write(text.encode(errors="replace"))
-        return Written(path, note="; ".join(notes))
+        content = text.encode(errors="replace")
+        changed = _content(path) != content
+        if changed and not check:
+            with durable.replacing(path) as file:
+                file.write(content)
+        return Written(path, note="; ".join(notes), changed=changed)
     except Error as error:
         return Written(path, str(error))
     except OSError as error:
@@ -53,3 +56,11 @@ def write(layout: Layout, experiment: str, settings: report_data.Settings, check
     except Exception as error:
         # Archives and events hold what a camera sent; no form of it may cost a person the end of a stop.
         return Written(path, str(Error(tried, one_line(f"{type(error).__name__}: {error}", 200), "Nothing is lost")))
+
+
+def _content(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None

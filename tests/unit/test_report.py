@@ -309,6 +309,14 @@ def test_in_check_mode_it_says_what_it_would_write(tmp_path: Path) -> None:
     assert result["changed"] and not os.path.exists(path)
 
 
+def test_a_report_that_says_the_same_as_before_is_not_written_again(tmp_path: Path) -> None:
+    layout = an_hour(tmp_path).write()
+    assert act(layout)["changed"]
+    before = os.stat(f"{layout.experiment(ID)}/report.html").st_ino
+    assert not act(layout)["changed"]
+    assert os.stat(f"{layout.experiment(ID)}/report.html").st_ino == before
+
+
 def test_one_report_that_cannot_be_written_keeps_no_other_from_being(tmp_path: Path) -> None:
     layout = an_hour(tmp_path).write()
     result = act(layout, experiments=("2026-01-01", ID, ID))
