@@ -42,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         told = json.dumps(given["config"], indent=2, sort_keys=True).encode() + b"\n"
         news = _content(path) != told
         if self._task.check_mode:
-            return {"changed": news, "msg": "the heartbeat would watch"}
+            return {"changed": news, "watching": False, "msg": "the heartbeat would watch"}
         if news:
             durable.make_directories(os.path.dirname(path))
             with durable.replacing(path) as file:
@@ -76,7 +76,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         if not running:
             return {"changed": False, "watching": False, "msg": "the heartbeat does not run"}
         if self._task.check_mode:
-            return {"changed": True, "msg": f"the heartbeat would {'look again' if renewed else 'end'}"}
+            would = f"the heartbeat would {'look again' if renewed else 'end'}"
+            return {"changed": True, "watching": True, "msg": would}
         _systemctl("restart" if renewed else "stop")
         said = "looks again" if renewed else "has ended"
         return {"changed": True, "watching": renewed, "msg": f"the heartbeat {said}"}

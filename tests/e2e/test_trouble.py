@@ -57,6 +57,23 @@ def test_all_cameras_dead_at_start_and_at_stop_are_all_named_and_nothing_is_lost
     station.assert_all_home()
 
 
+def test_a_heartbeat_that_cannot_be_started_or_stopped_keeps_no_camera_from_recording_or_coming_home(
+    station: Station,
+) -> None:
+    config = "/home/decim/.config/wildberryeye"
+    station.orchestrator.exec("sh", "-c", f"rm -rf {config} && mkdir -p {config}/heartbeat.json", user="decim")
+    try:
+        run = station.play("start", status=2)
+        assert all("recording" in run.row(name) and "not" not in run.row(name) for name in station.cameras)
+        assert "heartbeat: " in run.text and f"{config}/heartbeat.json" in run.text
+        station.wait_for_images()
+    finally:
+        station.orchestrator.exec("rm", "-rf", config)
+    run = station.play("stop")
+    assert all("home" in run.row(name) and "not" not in run.row(name) for name in station.cameras)
+    station.assert_all_home()
+
+
 def test_a_camera_that_is_gone_for_good_can_be_given_up_and_is_welcome_if_it_turns_up(station: Station) -> None:
     station.begin_day()
     station.play("collect")

@@ -71,6 +71,8 @@ def test_a_failure_is_said_once_and_its_end_too(web: Web) -> None:
         (f"http://{'a' * 300}.{SECRET}/", "it cannot be asked for"),
         (f"file:///{SECRET}", "it cannot be asked for"),
     ],
+    # The ports are others each time, and all workers must call a test the same.
+    ids=["nobody listens", "nobody listens with TLS", "no URL", "half a host", "a long host", "a file"],
 )
 def test_whatever_is_wrong_is_said_in_words_that_tell_no_secret(url: str, words: str) -> None:
     assert ping.Ping.ask(url) == words
