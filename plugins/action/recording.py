@@ -16,7 +16,9 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.recording import ARGUMENTS
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.camera_side import CameraSideAction
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.payloads import made_ahead
 
+_OURS = "wildberryeye.orchestrator"
 _PATIENCE = 30.0
 """Seconds that a camera which should be recording already has to prove it, before it is restarted."""
 _LOCK_MARGIN = 150.0
@@ -110,7 +112,10 @@ class ActionModule(CameraSideAction):
         except CameraError:
             # Its service is stopped instead: nothing detects without it.
             stopped = False
-        result = self._there(client, {**arguments, "detection_stopped": stopped}, task_vars)
+        # Its own comes first: it is made in this very moment, and not by two.
+        ahead = (f"{_OURS}.recording", f"{_OURS}.image_batch", "ansible.posix.synchronize", f"{_OURS}.image_cleanup")
+        with made_ahead(self, task_vars, *ahead):
+            result = self._there(client, {**arguments, "detection_stopped": stopped}, task_vars)
         return {**result, "msg": f"idle; {result['msg']}"}
 
     def _there(self, client: CameraClient, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,8 @@ FRAMES = 16
 BASELINE = 2.0
 """Seconds that a camera runs before a baseline is worth taking."""
 MANY = 10
+"""More cameras than that share too few cores with the orchestrator: it is given FORKS."""
+FORKS = 6
 """Forty logins at once take longer on one machine than sudo is waited for; on forty cameras they do not."""
 BARE = 40_000_000
 """Bytes that each of two cameras sends to tell what a link carries."""
@@ -160,7 +162,7 @@ class Fleet:
 
     def play(self, name: str, *arguments: str) -> float:
         """Run a playbook; return its seconds."""
-        forks = ["--forks", str(MANY)] if len(self.cameras) > MANY else []
+        forks = ["--forks", str(FORKS)] if len(self.cameras) > MANY else []
         began = time.monotonic()
         running = self.station.begin(name, *forks, *arguments)
         with contextlib.redirect_stdout(io.StringIO()):  # what goes wrong is in the error

@@ -130,7 +130,7 @@ class Heartbeat:
         self.layout = Layout(config.data_dir)
         self.watched: dict[str, Watched] = {}
         self.ended = threading.Event()
-        self._done: queue.SimpleQueue[Probed | Remedied] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[Probed | Remedied | None] = queue.SimpleQueue()
         self._probing: set[str] = set()
         self._remedies: dict[str, Remedy] = {}
         self._records_at = 0.0
@@ -167,6 +167,8 @@ class Heartbeat:
     def end(self, *_: object) -> None:
         """End soon: a handler of signals."""
         self.ended.set()
+        # What waits for the next finding waits no longer: a stop waits for this.
+        self._done.put(None)
 
     def _turn(self, each: Watched, now: float) -> None:
         name = each.camera.name
@@ -193,6 +195,8 @@ class Heartbeat:
         try:
             done = self._done.get(timeout=max(0.01, timeout))
         except queue.Empty:
+            return
+        if done is None:
             return
         now = time.monotonic()
         each = self.watched.get(done.name)
