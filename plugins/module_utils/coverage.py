@@ -325,9 +325,11 @@ class _Spans:
         within = shots[bisect.bisect_left(shots, span.begin) : bisect.bisect_right(shots, span.end)]
         if not within:
             return
-        # Where it recorded right before and after, that counts as an image.
+        # Where it recorded right before and after, that counts as an image; so does the end, of what nobody knows: no
+        # look would have been due between the last image and that.
         before = [span.begin] if self._recorded(number - 1) else []
-        after = [span.end] if self._recorded(number + 1) else []
+        last = span.state == UNKNOWN and number == len(self._spans) - 1
+        after = [span.end] if last or self._recorded(number + 1) else []
         pauses = list(itertools.pairwise([*before, *within, *after]))
         sure = before and after and any(each.begin < span.end and each.end > span.begin for each in self.sure)
         longest = max((end - begin for begin, end in pauses), default=near)

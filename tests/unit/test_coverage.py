@@ -157,8 +157,8 @@ def test_out_of_reach_is_unknown_until_it_is_known_to_have_recorded_on() -> None
     assert told(look(*STARTED, lost, *STOPPED))[-1] == ("unknown", "09:58:00", "13:00:00", "it was out of reach")
     back = event("11:00:00", "back", from_="09:58:30", to="11:00:00", text="answers again; it recorded on meanwhile")
     assert told(look(*STARTED, lost, back, *STOPPED))[1:] == [("recording", "07:01:00", "13:00:00", "")]
-    images = every(10, "07:01:00", "12:59:00")
-    assert told(look(*STARTED, lost, *STOPPED, images=images))[1][:3] == ("recording", "07:01:00", "12:59:00")
+    images = every(10, "07:01:00", "12:50:00")
+    assert told(look(*STARTED, lost, *STOPPED, images=images))[1][:3] == ("recording", "07:01:00", "12:50:00")
 
 
 def test_a_full_card_ends_when_it_was_collected() -> None:
