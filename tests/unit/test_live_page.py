@@ -32,6 +32,12 @@ SECRET = "nobody is to see this"
 TODAY = "2026-05-22"
 
 
+@pytest.fixture(autouse=True)
+def findable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is started finds the collection."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "collections"))
+
+
 @pytest.fixture
 def station(tmp_path: Path) -> Iterator[LiveStation]:
     """A station that records, with a report and things beside it that are nobody's business; not served yet."""
