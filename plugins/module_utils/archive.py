@@ -71,6 +71,15 @@ class Member(NamedTuple):
     """CRC-32 of its content."""
 
 
+class Listing(NamedTuple):
+    """An archive's own list, which `sha256sum -c` reads."""
+
+    images: int
+    names: set[str]
+    sha256: str
+    """Of the list itself."""
+
+
 class Archive(NamedTuple):
     """A public archive, in figures."""
 
@@ -100,7 +109,7 @@ def intact(path: str, wanted: dict[str, str], listed: dict[str, str] | None = No
             # on the disk already is dropped from it.
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        with _opened(path) as archive:
+        with opened(path) as archive:
             for info in archive.infolist():
                 if info.filename in wanted and _hash(archive, info) == wanted[info.filename]:
                     found.add(info.filename)
@@ -141,11 +150,11 @@ def sound(sources: Iterable[Source]) -> Iterator[tuple[Source, zipfile.ZipInfo, 
 
     It is checked before it is copied: what is once in a zip cannot be taken out again.
     """
-    with contextlib.ExitStack() as opened:
+    with contextlib.ExitStack() as stack:
         archives: dict[str, zipfile.ZipFile] = {}
         for source in sources:
             try:
-                content, info = _read(source, archives, opened)
+                content, info = _read(source, archives, stack)
             except BROKEN:
                 continue
             except OSError as error:
@@ -179,7 +188,7 @@ def figures(path: str) -> Archive:
 def members(path: str) -> list[Member]:
     """Return the images in the archive at `path`, from its directory alone; raise `Error` if it is damaged."""
     try:
-        with _opened(path) as archive:
+        with opened(path) as archive:
             return [
                 Member(info.filename, info.file_size, info.CRC)
                 for info in archive.infolist()
@@ -189,13 +198,23 @@ def members(path: str) -> list[Member]:
         raise _damaged(path) from None
 
 
+def listing(path: str) -> Listing:
+    """Return the list of the archive at `path`; raise `Error` if it has none, or is damaged."""
+    try:
+        text = _list(path)
+    except BROKEN:
+        raise _damaged(path) from None
+    found = manifest.read_sums(text)
+    return Listing(len(found), set(found), hashlib.sha256(text).hexdigest())
+
+
 def _list(path: str) -> bytes:
-    with _opened(path) as archive:
+    with opened(path) as archive:
         return archive.read(manifest.MEMBER)
 
 
 @contextlib.contextmanager
-def _opened(path: str) -> Iterator[zipfile.ZipFile]:
+def opened(path: str) -> Iterator[zipfile.ZipFile]:
     """Open the archive at `path`; whatever is wrong with it, now or while it is read, is one of `BROKEN`."""
     with File(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
         yield archive
@@ -218,14 +237,14 @@ def _plain(info: zipfile.ZipInfo) -> bool:
 
 
 def _read(
-    source: Source, archives: dict[str, zipfile.ZipFile], opened: contextlib.ExitStack
+    source: Source, archives: dict[str, zipfile.ZipFile], stack: contextlib.ExitStack
 ) -> tuple[bytes, zipfile.ZipInfo]:
     if not source.member:
         with open(os.open(source.path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             info = zipfile.ZipInfo.from_file(source.path, source.name, strict_timestamps=False)
             return file.read(), info
     if source.path not in archives:
-        archives[source.path] = opened.enter_context(_opened(source.path))
+        archives[source.path] = stack.enter_context(opened(source.path))
     archive = archives[source.path]
     info = archive.getinfo(source.name)
     copy = zipfile.ZipInfo(info.filename, info.date_time)

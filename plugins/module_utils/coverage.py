@@ -68,6 +68,12 @@ class Coverage(NamedTuple):
         return sum(span.seconds for span in self.spans if span.state == state)
 
 
+class _Told(NamedTuple):
+    span: Span
+    sure: bool
+    """Whether it was seen that detection was off, rather than that something was wrong."""
+
+
 def coverage(
     opened: dt.datetime,
     camera: str,
@@ -99,7 +105,8 @@ def coverage(
     after = [
         at for at in shots if asked and asked[-1][1] and asked[-1][1] < at <= max([at for at, _ in mine], default=at)
     ]
-    end = max([opened, *([now] if is_open or not asked else []), *(until for _, until in asked if until), *after[-1:]])
+    ends = [now] if is_open else [until for _, until in asked if until] or [_last(happened, camera) or opened]
+    end = max([opened, *ends, *after[-1:]])
     spans = _Spans(opened, end)
     if not asked:
         spans.say(opened, end, NOT_RECORDED, _WRONG["expected"])
@@ -113,11 +120,37 @@ def coverage(
         known, why = _watched_until(mine, begin, until, seen)
         if until - known > dt.timedelta(seconds=_NOTICED_AFTER * interval):
             spans.say(max(begin, known), until, UNKNOWN, why)
-        for from_, to, state, cause in _told(mine, until, interval):
-            spans.say(from_, to, state, cause)
+        for each in _told(mine, until, interval):
+            spans.say(*each.span[1:3], each.span.state, each.span.cause)
+            if each.sure:
+                spans.sure.append(each.span)
         spans.say(until, end, UNKNOWN, "it was to stop, and could not be reached")
     spans.prove([at for at in shots if opened <= at <= end], interval)
     return Coverage(spans.merged(), is_open)
+
+
+def coarse(spans: Sequence[Span], most: int) -> list[Span]:
+    """Return what `spans` come to where `most` can be shown at most: for each piece of time, what held longest."""
+    if len(spans) <= most:
+        return list(spans)
+    begin, length = spans[0].begin, (spans[-1].end - spans[0].begin) / most
+    held: list[dict[tuple[str, str], dt.timedelta]] = [{} for _ in range(most)]
+    for span in spans:
+        first = int((span.begin - begin) / length)
+        last = min(most - 1, int((span.end - begin) / length))
+        for piece in range(first, last + 1):
+            part = min(span.end, begin + (piece + 1) * length) - max(span.begin, begin + piece * length)
+            kind = (span.state, span.cause)
+            held[piece][kind] = held[piece].get(kind, dt.timedelta()) + part
+    found: list[Span] = []
+    for piece, kinds in enumerate(held):
+        state, cause = max(kinds, key=lambda kind: kinds[kind])
+        end = spans[-1].end if piece == most - 1 else begin + (piece + 1) * length
+        if found and (found[-1].state, found[-1].cause) == (state, cause):
+            found[-1] = found[-1]._replace(end=end)
+        else:
+            found.append(Span(state, found[-1].end if found else begin, end, cause))
+    return found
 
 
 def _asked_for(
@@ -152,6 +185,18 @@ def _asked_for(
     return asked
 
 
+def _last(happened: Iterable[Mapping[str, Any]], camera: str) -> dt.datetime | None:
+    """Return when a camera that never recorded was asked to stop, or when anything happened last."""
+    last = None
+    for event in happened:
+        at = moment(event.get("at"))
+        if at is not None:
+            if event.get("event") == "closing" and _concerns(event, camera):
+                return at
+            last = max(last or at, at)
+    return last
+
+
 def _concerns(event: Mapping[str, Any], camera: str) -> bool:
     named = event.get("cameras")
     return not isinstance(named, list) or camera in named
@@ -178,12 +223,10 @@ def _watched_until(
     return known, "the heartbeat did not run" if heartbeat else "no heartbeat watched it"
 
 
-def _told(
-    mine: Iterable[tuple[dt.datetime, Mapping[str, Any]]], end: dt.datetime, interval: float
-) -> Iterator[tuple[dt.datetime, dt.datetime, str, str]]:
-    """Yield what the heartbeat told: begin, end, state, cause; the later one counts where two overlap."""
+def _told(mine: Iterable[tuple[dt.datetime, Mapping[str, Any]]], end: dt.datetime, interval: float) -> Iterator[_Told]:
+    """Yield what the heartbeat told; the later one counts where two overlap."""
     wrong: tuple[dt.datetime, str] | None = None
-    pending: list[tuple[dt.datetime, dt.datetime, str, str]] = []
+    pending: list[_Told] = []
     last = ""
     collecting = False
     slack = dt.timedelta(seconds=_NOTICED_AFTER * interval)
@@ -206,9 +249,9 @@ def _told(
             begin, until = moment(event.get("from")) or at, moment(event.get("to")) or at
             cause = _WRONG.get(last) or _why(text)
             if kind == "gap" or last == "storage":
-                yield begin, until, NOT_RECORDED, cause
+                yield _Told(Span(NOT_RECORDED, begin, until, cause), kind == "gap")
             elif last != "unreachable":
-                yield begin, until, UNKNOWN, cause
+                yield _Told(Span(UNKNOWN, begin, until, cause), False)
             # It says better from when on, and how it ended.
             pending.clear()
             wrong, last = None, ""
@@ -222,9 +265,9 @@ def _told(
         yield _episode(*wrong, end)
 
 
-def _episode(begin: dt.datetime, kind: str, until: dt.datetime) -> tuple[dt.datetime, dt.datetime, str, str]:
+def _episode(begin: dt.datetime, kind: str, until: dt.datetime) -> _Told:
     # Out of reach is not out of order: it records on, as far as anybody knows.
-    return begin, until, UNKNOWN if kind == "unreachable" else NOT_RECORDED, _WRONG[kind]
+    return _Told(Span(UNKNOWN if kind == "unreachable" else NOT_RECORDED, begin, until, _WRONG[kind]), False)
 
 
 def _why(text: str) -> str:
@@ -238,7 +281,8 @@ class _Spans:
     def __init__(self, begin: dt.datetime, end: dt.datetime) -> None:
         self._begin, self._end = begin, end
         self._spans: list[Span] = []
-        self._proven: list[tuple[dt.datetime, dt.datetime]] = []
+        self.sure: list[Span] = []
+        """In which it certainly did not record for some time, however many images there are."""
 
     def say(self, begin: dt.datetime, end: dt.datetime, state: str, cause: str = "") -> None:
         begin, end = max(begin, self._begin), min(end, self._end)
@@ -258,25 +302,38 @@ class _Spans:
     def prove(self, shots: Sequence[dt.datetime], interval: float) -> None:
         """Take in images, in order: where two are not farther apart than `interval`, it recorded between them.
 
-        Where it is known not to have recorded, that was in the longest of the pauses, however short that one is.
+        Where it certainly did not, that was in the longest of the pauses, however short that one is.
         """
         near = dt.timedelta(seconds=interval)
-        for number, span in enumerate(list(self._spans)):
-            if span.state == RECORDED:
-                continue
-            within = shots[bisect.bisect_left(shots, span.begin) : bisect.bisect_right(shots, span.end)]
-            if not within:
-                continue
-            # Where it recorded right before and after, that counts as an image.
-            before = [span.begin] if self._recorded(number - 1) else []
-            after = [span.end] if self._recorded(number + 1) else []
-            pauses = list(itertools.pairwise([*before, *within, *after]))
-            longest = max((end - begin for begin, end in pauses), default=near)
-            for begin, end in pauses:
-                if end - begin <= near and (span.state == UNKNOWN or end - begin < longest or not (before and after)):
-                    self._proven.append((begin, end))
-        for begin, end in self._proven:
-            self.say(begin, end, RECORDED)
+        found: list[Span] = []
+        for number, span in enumerate(self._spans):
+            at = span.begin
+            for begin, end in self._proven(number, shots, near) if span.state != RECORDED else ():
+                if begin > at:
+                    found.append(span._replace(begin=at, end=begin))
+                found.append(Span(RECORDED, begin, end))
+                at = end
+            if at < span.end:
+                found.append(span._replace(begin=at))
+        self._spans = found
+
+    def _proven(
+        self, number: int, shots: Sequence[dt.datetime], near: dt.timedelta
+    ) -> Iterator[tuple[dt.datetime, dt.datetime]]:
+        """Yield the pauses between images, in one span, in which it recorded."""
+        span = self._spans[number]
+        within = shots[bisect.bisect_left(shots, span.begin) : bisect.bisect_right(shots, span.end)]
+        if not within:
+            return
+        # Where it recorded right before and after, that counts as an image.
+        before = [span.begin] if self._recorded(number - 1) else []
+        after = [span.end] if self._recorded(number + 1) else []
+        pauses = list(itertools.pairwise([*before, *within, *after]))
+        sure = before and after and any(each.begin < span.end and each.end > span.begin for each in self.sure)
+        longest = max((end - begin for begin, end in pauses), default=near)
+        for begin, end in pauses:
+            if begin < end <= begin + near and not (sure and end - begin == longest):
+                yield begin, end
 
     def _recorded(self, number: int) -> bool:
         return 0 <= number < len(self._spans) and self._spans[number].state == RECORDED

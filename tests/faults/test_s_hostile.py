@@ -144,7 +144,7 @@ def assert_only_ours(station: Station) -> None:
     known = {".incoming", ".locks", ".heartbeat.json", "day", "unclaimed"}
     assert {path.name for path in station.data.iterdir()} <= known
     assert {path.name for path in (station.data / "day").iterdir()} <= {
-        *("experiment.json", "events.jsonl", "object", "motion")
+        *("experiment.json", "events.jsonl", "report.html", "object", "motion")
     }
     assert not [path for path in station.data.rglob("*") if path.is_symlink() or "evil" in path.name]
 

@@ -58,7 +58,10 @@ def demo() -> int:
         time.sleep(RECORD_FOR)
         if not playbook("stop", shown):
             return 1
-        return verify(list(lab.cameras.values()))
+        wrong = verify(list(lab.cameras.values()))
+        (report,) = (WORK / "data").glob("*/report.html")
+        say(f"what was recorded, to look at in a browser: {report.relative_to(ROOT)}")
+        return wrong
 
 
 def playbook(name: str, inventory: Path) -> bool:

@@ -42,5 +42,6 @@ def test_ctrl_c_leaves_no_camera_behind_and_the_next_one_shows_two_archives_that
     out, _ = running.communicate(timeout=240)
     assert running.returncode == 0, out
     assert out.count("sha256sum agrees, and it is all that the camera wrote") == 2
+    assert (ROOT / out.split()[-1]).name == "report.html" and (ROOT / out.split()[-1]).stat().st_size > 500_000
     assert not any(alarm in out for alarm in ("WARNING", "DEPRECATION", "Traceback", '{"'))
     assert "demo" not in labs()

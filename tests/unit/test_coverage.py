@@ -4,14 +4,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.coverage import Coverage, coverage
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.coverage import (
+    Coverage,
+    Span,
+    coarse,
+    coverage,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.orchestrator_time import Taken
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.pictures import Picture
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord
 
+MINUTE = dt.timedelta(minutes=1)
 Told = tuple[str, str, str, str]
 
 
@@ -168,6 +175,13 @@ def test_a_full_card_ends_when_it_was_collected() -> None:
     )
 
 
+def test_a_card_that_stored_all_but_the_heartbeats_picture_missed_nothing() -> None:
+    happened = (event("10:00:00", "storage"), event("10:00:01", "collecting"), event("10:05:00", "receipt"))
+    assert told(look(*STARTED, *happened, *STOPPED, images=every(5, "07:01:00", "12:59:00")))[1:] == [
+        ("recording", "07:01:00", "13:00:00", "")
+    ]
+
+
 def test_another_cameras_stop_is_not_mine() -> None:
     other = event("10:00:00", "closing", None, cameras=["motion"])
     assert told(look(*STARTED, other, *STOPPED))[1:] == [("recording", "07:01:00", "13:00:00", "")]
@@ -187,6 +201,28 @@ def test_what_a_camera_recorded_that_could_not_be_reached_to_be_stopped_counts()
     images = every(20, "07:01:00", "13:30:00")
     later = event("16:00:00", "clock", by="collect", offset=0.0)
     assert told(look(*STARTED, *STOPPED, later, images=images))[1:] == [("recording", "07:01:00", "13:30:00", "")]
+
+
+def test_a_day_full_of_images_without_a_heartbeat_takes_no_longer_than_others() -> None:
+    found = look(STARTED[0], STARTED[2], STOPPED[0], images=every(90, "07:01:00", "12:59:00") * 100)
+    assert found.seconds("recording") == 0
+    pairs = pictures(
+        at("07:01:00") + dt.timedelta(seconds=1.5 * number + 59 * (number % 2)) for number in range(14_000)
+    )
+    assert len(look(STARTED[0], STARTED[2], STOPPED[0], images=pairs).spans) > 1
+
+
+def test_spans_that_are_too_many_to_be_shown_are_shown_as_what_was_longest() -> None:
+    begin = at("07:00:00")
+    many = [
+        Span("recording" if number % 2 else "unknown", begin + number * MINUTE, begin + (number + 1) * MINUTE)
+        for number in range(1000)
+    ]
+    assert coarse(many, 2000) == many
+    few = coarse([*many, Span("not recording", many[-1].end, many[-1].end + 1000 * MINUTE, "x")], 50)
+    assert len(few) <= 50 and few[0].begin == begin and few[-1].end == begin + 2000 * MINUTE
+    assert few[-1].state == "not recording" and abs(few[-1].seconds - 60_000) <= 2400
+    assert all(one.end == two.begin for one, two in itertools.pairwise(few))
 
 
 def test_events_of_any_form_cost_no_report() -> None:

@@ -305,18 +305,30 @@ def test_it_ends_when_the_experiment_does_and_starts_no_camera_after_that(statio
     camera.post("/api/stop")
     assert station.ends() == 0
     time.sleep(0.2)
-    assert not camera.detecting()[-1][0] and "object: not watched any more" in station.said()
+    assert not camera.detecting()[-1][0] and "object: unwatched" in station.said()
 
 
 def test_a_camera_that_is_stopped_alone_is_let_go_and_the_other_is_watched_on(station: Station) -> None:
     station.camera("object"), station.camera("motion")
     station.watching()
     station.decide(object=record.CLOSING)
-    wait_for(lambda: "object: not watched any more" in station.said())
+    wait_for(lambda: "object: unwatched" in station.said())
     time.sleep(0.3)
     counts = [len(probes(camera)) for camera in station.cameras.values()]
     wait_for(lambda: len(probes(station.cameras["motion"])) >= counts[1] + 2)
     assert len(probes(station.cameras["object"])) == counts[0] and station.runs()
+
+
+def test_from_when_until_when_it_watched_is_told(station: Station) -> None:
+    station.camera("object"), station.camera("motion")
+    station.watching()
+    station.decide(object=record.CLOSING)
+    wait_for(lambda: "object: unwatched" in station.said())
+    assert station.end() == 0
+    told = [(line["event"], line["camera"]) for line in events.read(station.layout.events(EXPERIMENT))]
+    watching = [each for each in told if each[0] in ("watched", "unwatched")]
+    assert sorted(watching[:2]) == [("watched", "motion"), ("watched", "object")]
+    assert watching[2:] == [("unwatched", "object"), ("unwatched", "motion")]
 
 
 def test_it_ends_when_it_is_asked_to_though_a_probe_hangs(station: Station) -> None:
@@ -728,6 +740,7 @@ def test_a_disk_that_cannot_be_written_to_ends_no_watch(station: Station, capsys
     station.decide()
     beat = station.beat()
     (each,) = beat.watched.values()
+    Path(station.layout.events(EXPERIMENT)).unlink()
     Path(station.layout.events(EXPERIMENT)).mkdir()
     Path(f"{station.layout.heartbeat()}.tmp").mkdir()
     beat._tell(each, [watch.Event("down", "x")], time.monotonic())

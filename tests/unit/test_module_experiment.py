@@ -157,6 +157,8 @@ def test_limited_to_one_camera_the_other_goes_on_recording(station: Station) -> 
     limited = {"object": "object"}
     closing = station.ok("closing", cameras=limited)
     assert list(closing["cameras"]) == ["object"]
+    (told,) = [line for line in events.read(station.layout.events(EXPERIMENT)) if line["event"] == "closing"]
+    assert told["cameras"] == ["object"], "or the other one would seem to have been stopped"
     station.part("object", ONE)
     untouched = station.part("motion", TWO)
     station.ok("closed", cameras=limited, id=EXPERIMENT, home={"object": ""})

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writes the reports of experiments. In the controller's own process: nobody waits for an interpreter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import Settings
+from ansible_collections.wildberryeye.orchestrator.plugins.modules.report import ARGUMENTS
+
+_NONE = "no experiment is open. Name one: -e wildberryeye_experiment=2026-05-22"
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+    """See the module `report`."""
+
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Write them; whatever goes wrong with one is a line, and the others are written."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        # Only where a report is written: it brings the template engine and the template with it.
+        from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils import reporting
+
+        check = bool(self._task.check_mode)
+        settings = Settings(given["visit_gap"], given["visit_minimum"], given["heartbeat_interval"])
+        layout = Layout(given["data_dir"])
+        found = [reporting.write(layout, each, settings, check) for each in dict.fromkeys(given["experiments"])]
+        paths = [each.path for each in found if not each.problem]
+        problems = [each.problem for each in found if each.problem] if given["experiments"] else [_NONE]
+        would = "would be " if check else ""
+        lines = [
+            *(
+                f"report: {would}{each.path}" + (f" ({each.note})" if each.note else "")
+                for each in found
+                if not each.problem
+            ),
+            *(f"report: NOT written: {problem}" for problem in problems),
+        ]
+        result.update(
+            changed=bool(paths),
+            failed=bool(problems),
+            msg="; ".join(problems or [f"{'would write' if check else 'wrote'} {', '.join(paths) or 'nothing'}"]),
+            paths=paths,
+            problems=problems,
+            lines=lines,
+        )
+        return result

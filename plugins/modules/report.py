@@ -1,0 +1,89 @@
+#!/usr/bin/python
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: report
+short_description: Write the report of an experiment
+version_added: 0.1.0
+description:
+  - Writes C(report.html) into the directory of each experiment that is named, in place of the one before. It is one
+    file that opens anywhere, without a network.
+  - An action plugin does the work, in the controller's own process on the orchestrator.
+  - Only the archives' directories and lists are read, and a few images for small pictures. What is damaged or missing
+    is said in the report.
+author:
+  - WildBerryEye contributors (@wildberryeye)
+requirements:
+  - Pillow, for small pictures of the visits. Without it the report has none, and says so.
+options:
+  data_dir:
+    description: The orchestrator's data directory.
+    type: path
+    required: true
+  experiments:
+    description: Ids of the experiments.
+    type: list
+    elements: str
+    required: true
+  visit_gap:
+    description: Seconds without an image that end a visit.
+    type: float
+    default: 30
+  visit_minimum:
+    description: Images that a visit has at least.
+    type: int
+    default: 2
+  heartbeat_interval:
+    description: Seconds between two looks of the heartbeat at a camera. Two images that are not farther apart prove
+      that it recorded between them.
+    type: float
+    default: 60
+attributes:
+  check_mode:
+    description: Says what would be written.
+    support: full
+  diff_mode:
+    description: Is not supported.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Write the report of an experiment
+  wildberryeye.orchestrator.report:
+    data_dir: ~/wildberryeye/analysis/data
+    experiments: ["2026-05-22"]
+  delegate_to: localhost
+  run_once: true
+"""
+
+RETURN = r"""
+paths:
+  description: The reports that were written, or would be.
+  type: list
+  elements: str
+  returned: always
+  sample: [/home/decim/wildberryeye/analysis/data/2026-05-22/report.html]
+problems:
+  description: A line for each report that could not be written. The task has failed then; nothing else has.
+  type: list
+  elements: str
+  returned: always
+lines:
+  description: A line for each report, as a person reads it last.
+  type: list
+  elements: str
+  returned: always
+"""
+
+from typing import Any
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "data_dir": {"type": "path", "required": True},
+    "experiments": {"type": "list", "elements": "str", "required": True},
+    "visit_gap": {"type": "float", "default": 30},
+    "visit_minimum": {"type": "int", "default": 2},
+    "heartbeat_interval": {"type": "float", "default": 60},
+}
