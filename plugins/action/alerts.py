@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import pathlib
 import shutil
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -24,8 +25,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.alerts import ARGUMENTS
 
-_ROLES = os.path.normpath(os.path.join(os.path.dirname(__file__), "..", "..", "roles"))
-DELIVER = os.path.join(_ROLES, "alerts", "files", "deliver.py")
+DELIVER = str(pathlib.Path(__file__).parents[2] / "roles" / "alerts" / "files" / "deliver.py")
 UNIT = "wildberryeye_alerts.path"
 _MANUAL = "docs/alerts.md shows how it is written"
 

@@ -15,6 +15,7 @@ What is said and why, where the standard leaves a choice:
 from __future__ import annotations
 
 import datetime as dt
+import re
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -141,7 +142,7 @@ def rows(known: Recorded, found: Deployment, directory: str) -> Iterator[tuple[s
                 "captureMethod": "activityDetection" if image.detection else None,
                 "timestamp": at,
                 # Two dots would lead upwards, says the standard.
-                "filePath": f"{unpacked[image.archive]}/{image.name}".replace("..", "%2E%2E"),
+                "filePath": re.sub(r"\.\.", "%2E%2E", f"{unpacked[image.archive]}/{image.name}"),
                 "filePublic": False,
                 "fileName": image.name,
                 "fileMediatype": "image/jpeg",

@@ -137,7 +137,7 @@ class Experiment(NamedTuple):
     cameras: list[Camera]
     settings: Settings
     disk_free: int | None
-    """Bytes on the orchestrator's disk, now."""
+    """Bytes on the orchestrator's disk, now; None where the experiment is closed, and needs no more of it."""
     now: dt.datetime
 
 
@@ -180,7 +180,8 @@ def gather(
     until = max([opened, *(camera.coverage.spans[-1].end for camera in cameras if camera.coverage.spans)])
     free = None
     with contextlib.suppress(OSError):
-        free = shutil.disk_usage(layout.data_dir).free
+        if found.state != record.CLOSED:
+            free = shutil.disk_usage(layout.data_dir).free
     return Experiment(found, zone, opened, until, cameras, settings, free, now)
 
 

@@ -67,6 +67,8 @@ URLS = [
 ]
 SETTINGS = {**HEARTBEAT, "wildberryeye_notify_urls": URLS, "wildberryeye_ping_url": f"http://127.0.0.1:{WEB}/{SECRET}"}
 
+pytestmark = pytest.mark.slow
+
 
 class People:
     """Whoever is told, on the orchestrator's own loopback."""

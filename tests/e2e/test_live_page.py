@@ -26,6 +26,8 @@ PAGE = {
 }
 UNIT = "wildberryeye_live_page.service"
 
+pytestmark = pytest.mark.slow
+
 
 def ask(station: Station, path: str = "state.json") -> requests.Response:
     """Ask as a phone on the station's network does."""
