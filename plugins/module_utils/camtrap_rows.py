@@ -15,8 +15,8 @@ What is said and why, where the standard leaves a choice:
 from __future__ import annotations
 
 import datetime as dt
-import re
 import os
+import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
