@@ -31,6 +31,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         layout = Layout(given["data_dir"])
         found = [reporting.write(layout, each, settings, check) for each in dict.fromkeys(given["experiments"])]
         paths = [each.path for each in found if not each.problem]
+        changed = any(each.changed for each in found)
+        did = ("would write" if check else "wrote") if changed else "up to date:"
         problems = [each.problem for each in found if each.problem] if given["experiments"] else [_NONE]
         would = "would be " if check else ""
         lines = [
@@ -42,9 +44,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             *(f"report: NOT written: {problem}" for problem in problems),
         ]
         result.update(
-            changed=any(each.changed for each in found),
+            changed=changed,
             failed=bool(problems),
-            msg="; ".join(problems or [f"{'would write' if check else 'wrote'} {', '.join(paths) or 'nothing'}"]),
+            msg="; ".join(problems or [f"{did} {', '.join(paths)}"]),
             paths=paths,
             problems=problems,
             lines=lines,

@@ -321,21 +321,35 @@ class _Spans:
         self, number: int, shots: Sequence[dt.datetime], near: dt.timedelta
     ) -> Iterator[tuple[dt.datetime, dt.datetime]]:
         """Yield the pauses between images, in one span, in which it recorded."""
-        span = self._spans[number]
-        within = shots[bisect.bisect_left(shots, span.begin) : bisect.bisect_right(shots, span.end)]
+        first, last = self._unknown_around(number)
+        begin, end = self._spans[first].begin, self._spans[last].end
+        within = shots[bisect.bisect_left(shots, begin) : bisect.bisect_right(shots, end)]
         if not within:
             return
         # Where it recorded right before and after, that counts as an image; so does the end, of what nobody knows: no
         # look would have been due between the last image and that.
-        before = [span.begin] if self._recorded(number - 1) else []
-        last = span.state == UNKNOWN and number == len(self._spans) - 1
-        after = [span.end] if last or self._recorded(number + 1) else []
+        before = [begin] if self._recorded(first - 1) else []
+        closed = last == len(self._spans) - 1 and self._spans[last].state == UNKNOWN
+        after = [end] if closed or self._recorded(last + 1) else []
         pauses = list(itertools.pairwise([*before, *within, *after]))
-        sure = before and after and any(each.begin < span.end and each.end > span.begin for each in self.sure)
-        longest = max((end - begin for begin, end in pauses), default=near)
-        for begin, end in pauses:
-            if begin < end <= begin + near and not (sure and end - begin == longest):
-                yield begin, end
+        sure = before and after and any(each.begin < end and each.end > begin for each in self.sure)
+        longest = max((until - since for since, until in pauses), default=near)
+        span = self._spans[number]
+        for since, until in pauses:
+            if since < until <= since + near and not (sure and until - since == longest):
+                since, until = max(since, span.begin), min(until, span.end)
+                if since < until:
+                    yield since, until
+
+    def _unknown_around(self, number: int) -> tuple[int, int]:
+        """Return the first and last of the neighbours that are unknown, for whatever cause; or just the span."""
+        first = last = number
+        if self._spans[number].state == UNKNOWN:
+            while first and self._spans[first - 1].state == UNKNOWN:
+                first -= 1
+            while last < len(self._spans) - 1 and self._spans[last + 1].state == UNKNOWN:
+                last += 1
+        return first, last
 
     def _recorded(self, number: int) -> bool:
         return 0 <= number < len(self._spans) and self._spans[number].state == RECORDED

@@ -57,6 +57,8 @@ class Mail(socketserver.StreamRequestHandler):
             if line == b"QUIT":
                 return
 
+# The next test's sink takes the ports while connections of this one's still fade.
+socketserver.ThreadingTCPServer.allow_reuse_address = True
 mail = socketserver.ThreadingTCPServer(("127.0.0.1", {MAIL}), Mail)
 threading.Thread(target=mail.serve_forever, daemon=True).start()
 http.server.ThreadingHTTPServer(("127.0.0.1", {WEB}), Web).serve_forever()

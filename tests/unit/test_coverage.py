@@ -138,6 +138,14 @@ def test_without_any_heartbeat_nothing_but_images_is_known() -> None:
     ]
 
 
+def test_images_prove_more_than_one_kind_of_unknown_in_a_row() -> None:
+    # It recorded without a heartbeat, and on for as long as its stop took.
+    images = [*every(0.5, "09:00:10", "12:59:59"), *pictures([at("13:00:02")])]
+    asked = event("13:00:04", "clock", by="collect", offset=0.0)
+    found = look(STARTED[0], STARTED[2], STOPPED[0], asked, images=images, seen="09:00:00")
+    assert told(found)[1:] == [("recording", "07:01:00", "13:00:02", "")]
+
+
 def test_a_heartbeat_that_was_killed_and_came_back_found_out_what_had_become_of_the_camera() -> None:
     assert told(look(*STARTED, event("11:00:00", "watched"), *STOPPED))[1:] == [
         ("recording", "07:01:00", "13:00:00", "")

@@ -316,7 +316,8 @@ def test_a_report_that_says_the_same_as_before_is_not_written_again(tmp_path: Pa
     before = os.stat(f"{layout.experiment(ID)}/report.html").st_ino
     second = int(time.time())
     wait_for(lambda: int(time.time()) > second)
-    assert not act(layout)["changed"]
+    again = act(layout)
+    assert not again["changed"] and again["msg"] == f"up to date: {layout.experiment(ID)}/report.html"
     assert os.stat(f"{layout.experiment(ID)}/report.html").st_ino == before
 
 
