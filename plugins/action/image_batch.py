@@ -49,9 +49,15 @@ class ActionModule(CameraSideAction):
         receipts = [receipt._asdict() for receipt in receiving.pending(layout, camera, self._task.check_mode)]
         result = self.on_camera({**given, "receipts": receipts}, task_vars)
         now, received = result.pop("now", None), time.time()
-        if now is not None and given["purpose"] == "collect" and not self._task.check_mode:
-            # Starts and stops have looked at its clock already, and a collection at nothing but the camera's card.
-            mine = book.open_id(layout, camera, record.EXPECTED, record.RECORDING)
-            wrong = book.note_clock(layout, camera, mine, clock.Offset().logged_in(now, received), "collect")
-            result["msg"] += f"; {wrong}" if wrong else ""
+        if not self._task.check_mode:
+            mine = book.open_id(layout, camera, record.EXPECTED, record.RECORDING, record.CLOSING)
+            wrong = []
+            if "free" in result:
+                wrong.append(book.note_card(layout, camera, mine, result["free"], result.get("temperature")))
+            if now is not None and given["purpose"] == "collect":
+                # Starts and stops have looked at its clock already, and a collection at nothing but the camera's card.
+                offset = clock.Offset().logged_in(now, received)
+                recorded = book.open_id(layout, camera, record.EXPECTED, record.RECORDING)
+                wrong.append(book.note_clock(layout, camera, recorded, offset, "collect"))
+            result["msg"] += "".join(f"; {line}" for line in wrong if line)
         return {"reached": True, **result}

@@ -58,6 +58,26 @@ def open_id(layout: Layout, camera: str, *states: str) -> str:
     return found.id if found else ""
 
 
+def note_card(layout: Layout, camera: str, experiment_id: str, free: int, temperature: float | None) -> str:
+    """Note how much room the card of `camera` has, and how warm its processor is; see `note_clock`.
+
+    Args:
+        layout: the data directory.
+        camera: its name.
+        experiment_id: the experiment that it records; empty where it records none.
+        free: bytes.
+        temperature: in degrees Celsius.
+    """
+    tried = "note how much room its card has"
+    try:
+        if experiment_id:
+            measured = {} if temperature is None else {"temperature": round(temperature, 1)}
+            events.append(layout.events(experiment_id), "card", camera, free=free, **measured)
+    except OSError as error:
+        return str(from_os_error(tried, error))
+    return ""
+
+
 def note_clock(
     layout: Layout, camera: str, experiment_id: str, found: clock.Estimate, by: str, stepped: float = 0.0
 ) -> str:

@@ -7,9 +7,10 @@ import collections
 import contextlib
 import datetime as dt
 import json
+import math
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from . import archive, events, pictures, record, visits
@@ -83,6 +84,10 @@ class Camera(NamedTuple):
     """Detections that came to no visit."""
     clock: list[tuple[dt.datetime, float]]
     """When its clock was looked at, and by how many seconds it was ahead."""
+    room: tuple[dt.datetime, int] | None
+    """When its card had least room, as far as was seen, and how many bytes."""
+    warmest: tuple[dt.datetime, float] | None
+    """When its processor was warmest, as far as was seen, and how many degrees Celsius."""
     receipts: Receipts
     archives: list[Listed]
     happened: list[Mapping[str, Any]]
@@ -223,11 +228,26 @@ def _camera(
         [],
         mine.alone,
         clock.noted,
+        min(_measured(happened, name, "free"), key=_value, default=None),
+        max(_measured(happened, name, "temperature"), key=_value, default=None),
         receipts,
         archives,
         told,
         complaints,
     )
+
+
+def _measured(happened: Sequence[Mapping[str, Any]], camera: str, what: str) -> Iterator[tuple[dt.datetime, Any]]:
+    """Yield when something was measured on a camera's card or processor, and what it was."""
+    for event in happened:
+        value, at = event.get(what), moment(event.get("at"))
+        known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if event.get("event") == "card" and event.get("camera") == camera and known and at is not None:
+            yield at, value
+
+
+def _value(measured: tuple[dt.datetime, Any]) -> Any:
+    return measured[1]
 
 
 def _seen(layout: Layout, experiment: str) -> dict[str, dt.datetime]:

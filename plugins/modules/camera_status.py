@@ -132,13 +132,13 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import e
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Batch, Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import image_name, is_image
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sensor import temperature
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.unit import Run
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "service": {"type": "str", "default": "wildberryeye.service"},
     "image_dir": {"type": "path", "required": True},
 }
-THERMAL = "/sys/class/thermal/thermal_zone0/temp"
 _TRIES = 3
 """How often to look at what a collection may be moving or removing meanwhile."""
 
@@ -205,15 +205,6 @@ def free(card: Card) -> dict[str, Any]:
         "free_bytes": space.f_bavail * space.f_frsize,
         "free_inodes": space.f_favail if space.f_files else None,
     }
-
-
-def temperature() -> float | None:
-    """Return the processor's temperature in degrees Celsius, None where there is no sensor."""
-    try:
-        with open(THERMAL) as file:
-            return int(file.read()) / 1000
-    except (OSError, ValueError):
-        return None
 
 
 def work(module: AnsibleModule) -> dict[str, Any]:

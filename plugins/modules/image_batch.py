@@ -117,8 +117,12 @@ fell_back:
   type: bool
   returned: success
 free:
-  description: Free space on the card in bytes, before.
+  description: Free space on the card in bytes, before. It is noted in the experiment, too.
   type: int
+  returned: success
+temperature:
+  description: Of the camera's processor, in degrees Celsius; null where there is no sensor. It is noted as well.
+  type: float
   returned: success
 foreign_count:
   description: How many names in the image directory, and in batches, are no images.
@@ -150,6 +154,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module i
     images,
     megabytes,
 )
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sensor import temperature
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "image_dir": {"type": "path", "required": True},
@@ -172,7 +177,7 @@ def ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
 
 def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
     card.check()
-    free = card.free()
+    found = {"free": card.free(), "temperature": temperature()}
     cleaned = []
     for given in params["receipts"]:
         # One of another manifest does not license anything here: the batch goes home again.
@@ -189,7 +194,7 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             "bytes": card.size(finished) + sum(size for _, size in waiting),
             "unreadable": [],
             "fell_back": False,
-            "free": free,
+            **found,
             **foreign(loose),
             "label": card.label() or "",
             "msg": f"would carry {images(count)} home",
@@ -222,7 +227,7 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         "bytes": size,
         "unreadable": [name for found in frozen for name in found.unreadable],
         "fell_back": fell_back,
-        "free": free,
+        **found,
         **foreign(loose),
         "label": card.label() or "",
         "msg": f"{images(count)} to carry home, {megabytes(size)}"

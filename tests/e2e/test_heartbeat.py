@@ -39,7 +39,7 @@ def watched(station: Station) -> Station:
 
 
 def told(station: Station, camera: str, name: str = "") -> list[dict[str, Any]]:
-    """Return what events.jsonl says of a camera: all but what its clock shows, or the events of that name."""
+    """Return what events.jsonl says of a camera: all but what its clock and card show, or the events of that name."""
     found = []
     for path in sorted(station.data.glob("*/events.jsonl")):
         found += [json.loads(line) for line in path.read_text().splitlines()]
@@ -47,7 +47,7 @@ def told(station: Station, camera: str, name: str = "") -> list[dict[str, Any]]:
         event
         for event in found
         if event["camera"] == camera
-        and event["event"] in ({name} if name else {event["event"]} - {"clock", "watched", "unwatched"})
+        and event["event"] in ({name} if name else {event["event"]} - {"clock", "card", "watched", "unwatched"})
     ]
 
 

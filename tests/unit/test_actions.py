@@ -23,6 +23,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import (
     CLOSING,
     EXPECTED,
+    HOME,
     RECORDING,
     CameraRecord,
     Record,
@@ -510,6 +511,39 @@ def test_a_collection_notes_the_clock_of_a_camera_that_records(layout: Layout) -
         assert "now" not in act(image_batch.ActionModule, there, check, **given, purpose=purpose)
     (event,) = clocks(layout)
     assert event["by"] == "collect" and abs(event["offset"] + 100) < 5
+
+
+def test_room_and_temperature_are_noted_while_the_experiment_is_open(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
+    answer = {"changed": False, "batches": [], "msg": "x", "free": 5_000_000}
+    cameras = {"object": CameraRecord("object", RECORDING)}
+    kept = Record(EXPERIMENT, "2026-05-22T07:00:00+02:00", "2026-05-23T01:00:00+02:00", None, cameras)
+    save(layout, kept)
+    act(image_batch.ActionModule, There(answer), True, **given)
+    act(image_batch.ActionModule, There({**answer, "temperature": 53.692}), **given)
+    cameras["object"].state = CLOSING
+    save(layout, kept)
+    act(image_batch.ActionModule, There({**answer, "temperature": None}), **given)
+    cameras["object"].state = HOME
+    save(layout, kept)
+    act(image_batch.ActionModule, There(answer), **given)
+    found = [
+        {key: event[key] for key in ("free", "temperature") if key in event}
+        for event in events.read(layout.events(EXPERIMENT))
+        if event["event"] == "card"
+    ]
+    assert found == [{"free": 5_000_000, "temperature": 53.7}, {"free": 5_000_000}]
+    cameras["object"].state = RECORDING
+    save(layout, kept)
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(events, "append", full)
+    result = act(image_batch.ActionModule, There(answer), **given)
+    assert not result.get("failed") and "x; note how much room its card has: No space" in result["msg"]
 
 
 def test_a_clock_that_cannot_be_noted_fails_nothing(

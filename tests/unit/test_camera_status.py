@@ -16,6 +16,7 @@ import pytest
 from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import camera_status as action
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import sensor
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.modules import camera_status
 from unit.cards import OURS, Systemctl, make_card, three
@@ -178,12 +179,12 @@ def test_the_unit_is_as_old_as_its_state(state: str, age: int) -> None:
 def test_the_temperature_is_in_degrees_or_unknown(
     camera: Systemctl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sensor = tmp_path / "temp"
-    monkeypatch.setattr(camera_status, "THERMAL", str(sensor))
+    thermal = tmp_path / "temp"
+    monkeypatch.setattr(sensor, "THERMAL", str(thermal))
     assert look(camera).ok()["temperature"] is None
-    sensor.write_text("53692\n")
+    thermal.write_text("53692\n")
     assert look(camera).ok()["temperature"] == 53.692
-    sensor.write_text("\n")
+    thermal.write_text("\n")
     assert look(camera).ok()["temperature"] is None
 
 

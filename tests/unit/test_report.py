@@ -152,6 +152,24 @@ def test_a_visit_is_what_the_user_says_it_is(tmp_path: Path) -> None:
     assert counts == [[3, 3], [0, 0], [9, 9], [2, 2]]
 
 
+def test_the_least_room_and_the_highest_temperature_are_shown(tmp_path: Path) -> None:
+    made = an_hour(tmp_path)
+    for minute, measured in (
+        (10, {"free": 9_000_000_000, "temperature": 61.8}),
+        (20, {"free": 4_000_000_000, "temperature": 58.0}),
+        (30, {"free": 8_000_000_000}),
+        (40, {"free": "none", "temperature": True}),
+    ):
+        made.event(OPENED + dt.timedelta(minutes=minute), "card", "object", **measured)
+    layout = made.write()
+    object_, motion = gather(layout, ID).cameras
+    assert object_.room == (OPENED + dt.timedelta(minutes=20), 4_000_000_000)
+    assert object_.warmest == (OPENED + dt.timedelta(minutes=10), 61.8)
+    assert motion.room is None and motion.warmest is None
+    text = page(layout)
+    assert "4.0 GB" in text and "62 °C" in text and "not known" in text
+
+
 def test_images_without_a_time_are_counted(tmp_path: Path) -> None:
     made = Made(tmp_path / "data", 1)
     made.camera("object", "object", [*burst("object", 5), ("object_20260522-240060-000000_a_b.jpg", b"x")])
