@@ -414,7 +414,7 @@ class Book:
 
     def _failures(self, found: Record) -> None:
         happened = events.read(self.layout.events(found.id))
-        last = {event.get("camera"): event for event in happened if event.get("event") != "clock"}
+        last = {event.get("camera"): event for event in happened if event.get("event") not in events.MEASURED}
         for name, text in self.params["failures"].items():
             # Said once, until something else happens to that camera: a stop may be retried all night.
             if (last.get(name, {}).get("event"), last.get(name, {}).get("text")) != ("failed", str(text)):

@@ -493,6 +493,9 @@ def test_the_same_failure_is_told_once_however_often_a_stop_is_retried(station: 
     station.ok("closing")
     for _ in range(3):
         station.ok("closed", id=EXPERIMENT, failures={"motion": "unreachable by SSH"})
+        # Each try looks at clock and card before it fails.
+        for name in events.MEASURED:
+            events.append(station.layout.events(EXPERIMENT), name, "motion", free=1, offset=0.1)
     station.ok("closed", id=EXPERIMENT, failures={"motion": "its host key is not the one that is known"})
     told = [line["text"] for line in events.read(station.layout.events(EXPERIMENT)) if line["event"] == "failed"]
     assert told == ["unreachable by SSH", "its host key is not the one that is known"]
