@@ -131,8 +131,7 @@ def test_an_experiment_that_goes_on_says_so(tmp_path: Path) -> None:
         entry.state = "recording"
     layout = made.write()
     heartbeat = {
-        "written": made.ended.isoformat(),
-        "cameras": {name: {"experiment": ID} for name in ("object", "motion")},
+        "cameras": {name: {"experiment": ID, "last_good": made.ended.isoformat()} for name in ("object", "motion")},
     }
     Path(layout.heartbeat()).write_text(json.dumps(heartbeat))
     found = gather(layout, ID, now=made.ended)
