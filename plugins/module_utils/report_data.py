@@ -117,13 +117,12 @@ class Camera(NamedTuple):
 
     @property
     def outside(self) -> int:
-        """Detections whose time is not within the experiment's."""
-        spans = self.coverage.spans
+        """Detections whose time is not within the experiment's, and not because it is noted to the second, or late."""
+        spans, slack = self.coverage.spans, dt.timedelta(seconds=INTERVAL)
         if not spans:
             return 0
-        return sum(
-            each.taken is not None and not spans[0].begin <= each.taken.at <= spans[-1].end for each in self.detections
-        )
+        begin, end = spans[0].begin - slack, spans[-1].end + slack
+        return sum(each.taken is not None and not begin <= each.taken.at <= end for each in self.detections)
 
     @property
     def gaps(self) -> list[Span]:
