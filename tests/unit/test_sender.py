@@ -134,6 +134,21 @@ def test_several_cameras_are_one_message_and_that_they_are_back_another(orchestr
     assert second["type"] == "success" and len(first["message"].splitlines()) == 2
 
 
+def test_all_that_waited_for_a_day_arrives_where_a_message_may_not_be_long(orchestrator: Orchestrator) -> None:
+    strict = Web(most=4200)
+    try:
+        orchestrator.settings(f"mmost://127.0.0.1:{strict.port}/{SECRET.replace('-', '')}")
+        for number in range(60):
+            orchestrator.notice(
+                f"camera/camera{number}", text=f"is out of reach, for 10 min: {'no route to host; ' * 6}"
+            )
+        orchestrator.sent()
+        said = "\n".join(each["text"] for each in strict.got)
+        assert len(strict.got) > 1 and all(f"camera{number}: is out" in said for number in range(60))
+    finally:
+        strict.close()
+
+
 def test_what_comes_while_it_waits_goes_with_it(orchestrator: Orchestrator, web: Web) -> None:
     orchestrator.settings(web.url, gather=2)
     orchestrator.notice("camera/object")

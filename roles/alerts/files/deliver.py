@@ -54,9 +54,14 @@ def check(apprise: Any, urls: list[str]) -> list[str | None]:
 
 def deliver(apprise: Any, asked: dict[str, Any], heard: Heard) -> str:
     """Deliver a message; return what went wrong, empty if nothing did."""
-    sender = apprise.Apprise()
-    if not sender.add(asked["url"]):
+    service = apprise.Apprise.instantiate(asked["url"], suppress_exceptions=True)
+    if service is None:
         return "it cannot be understood"
+    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:
+        # A message that is too long for a service would be refused, today and whenever it is tried again.
+        service.overflow_mode = apprise.OverflowMode.SPLIT
+    sender = apprise.Apprise()
+    sender.add(service)
     kind = apprise.NotifyType.WARNING if asked["bad"] else apprise.NotifyType.SUCCESS
     # Whatever stands in it is text, and no markup.
     done = sender.notify(
