@@ -395,4 +395,4 @@ def test_an_url_is_called_by_its_number_and_kind_alone(url: str, name: str) -> N
 
 def test_what_apprise_understands_is_told_by_the_names_of_services() -> None:
     urls = [f"ntfy://{SECRET}", f"tgram://{SECRET}", SECRET, "json://127.0.0.1"]
-    assert delivery.services(str(FILES / "deliver.py"), urls) == ["ntfy", None, None, "JSON"]
+    assert delivery.services(str(FILES / "deliver.py"), urls) == [("ntfy", 1), None, None, ("JSON", 1)]

@@ -5,7 +5,7 @@
 A process of its own, so that a delivery that hangs can be ended, and apprise takes memory only as long as there is
 something to deliver. It is asked through its standard input, as nobody can see that; no URL is in anything it says.
 
-    {"check": [URL, …]}                           answers with a list: the name of the service, or null
+    {"check": [URL, …]}                           answers with a list: [name of the service, recipients], or null
     {"url": …, "title": …, "body": …, "bad": …}   answers with "", or with what went wrong
 """
 
@@ -46,10 +46,10 @@ def main() -> int:
     return 0
 
 
-def check(apprise: Any, urls: list[str]) -> list[str | None]:
-    """Return for each URL the name of its service, None if it cannot be understood."""
+def check(apprise: Any, urls: list[str]) -> list[tuple[str, int] | None]:
+    """Return for each URL the name of its service and how many it goes to, None if it cannot be understood."""
     found = (apprise.Apprise.instantiate(url, suppress_exceptions=True) for url in urls)
-    return [None if each is None else str(each.service_name) for each in found]
+    return [None if each is None else (str(each.service_name), len(each)) for each in found]
 
 
 def deliver(apprise: Any, asked: dict[str, Any], heard: Heard) -> str:
