@@ -73,7 +73,8 @@ def test_a_jump_ahead_that_was_noted_later_puts_each_image_where_it_was_taken() 
     found = clock(note("07:00:00", 0.0, "start"), note("10:05:00", 7200.0, before=0.0))
     assert taken(found, "12:04:30") == "10:04:30+02:00"
     assert taken(found, "10:04:30") == "10:04:30+02:00"
-    assert taken(found, "10:30:00") == "08:30:00+02:00" or taken(found, "10:30:00") == "10:30:00+02:00"
+    # By neither clock could it have been taken: it is left where it is least wrong.
+    assert taken(found, "10:30:00") == "10:30:00+02:00"
     assert taken(found, "13:30:00") == "11:30:00+02:00"
 
 
