@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from . import lock, overview
 from .layout import Layout
+from .orchestrator_time import moment
 
 _AT_LEAST = 3600.0
 """Seconds that a card must have been looked at before its rate says anything."""
@@ -52,6 +53,20 @@ def read(layout: Layout) -> Said:
     beat = overview.heartbeat(content, alive)
     cards = {name: card for name in beat["cameras"] if (card := _card(content["cameras"][name])) is not None}
     return Said(beat, cards)
+
+
+def last_good(layout: Layout, experiment: str) -> dict[str, dt.datetime]:
+    """Return when a heartbeat, that may have been killed since, last found each camera of an experiment well.
+
+    Where there is no such file, or it tells of another experiment, nothing is known.
+    """
+    try:
+        with open(layout.heartbeat(), "rb") as file:
+            cameras = json.load(file)["cameras"]
+        mine = {name: each for name, each in cameras.items() if each.get("experiment") == experiment}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {name: at for name, each in mine.items() if (at := moment(each.get("last_good"))) is not None}
 
 
 def _card(found: Mapping[str, Any]) -> Card | None:

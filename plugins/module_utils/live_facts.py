@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from . import clock, experiment, watch
 from .errors import one_line
+from .events import MEASURED
 from .heartbeat_file import Card
 from .record import CLOSED, CLOSING, EXPECTED, GIVEN_UP, HOME, RECORDING, CameraRecord, Record
 
@@ -53,7 +54,7 @@ _LINK = {
 }
 _SENTENCES = {"gap", "back"}
 """Events whose text says all."""
-_QUIET = {"clock", "watched", "unwatched"}
+_QUIET = {*MEASURED, "watched", "unwatched"}
 """Events that nobody needs to see at a glance."""
 _EVENTS = {
     "opened": (OK, "experiment begun"),

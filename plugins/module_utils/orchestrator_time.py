@@ -112,7 +112,8 @@ class CameraClock:
             if self._eras or before is not None:
                 old = self._eras.pop() if self._eras else _Era(before or 0.0, -math.inf, -math.inf, known)
                 self._eras.append(old._replace(ends=known))
-                begins = known - (_LATE * interval if note.get("by") == "heartbeat" else _NOTED_AFTER)
+                # A start and a restart have just restarted its service; the others look at one that records.
+                begins = known - (_NOTED_AFTER if note.get("by") in ("start", "restart") else _LATE * interval)
             self._eras.append(_Era(new, begins, known if begins > -math.inf else -math.inf, math.inf))
         if not self._eras:
             self._eras.append(_Era(offset or 0.0, -math.inf, -math.inf, math.inf))

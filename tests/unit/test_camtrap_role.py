@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_site
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camtrap_site import problems, project, site
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import Settings, gather
 from unit import camtrap_standard
 from unit.camtrap_station import PROJECT, SITES, Station, named, pictures
 from unit.support import EXPERIMENT, ROOT, run_module, tree
@@ -179,6 +180,16 @@ def test_the_inventorys_words_arrive_in_the_package(station: Station, tmp_path: 
     assert (motion["latitude"], motion["longitude"], motion["locationName"]) == ("-1.25", "13.5", 'Wiese, "Süd"')
     assert found["latitude"] == "52.52" and station.description["project"]["title"] == "Poppies"
     assert camtrap_standard.complaints(station.directory, camtrap_standard.ours) == []
+
+
+def test_what_counts_as_a_visit_is_the_same_in_package_and_report(station: Station, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAY)
+    visits = ["-e", "wildberryeye_visit_gap=0.5", "-e", "wildberryeye_visit_minimum=1"]
+    status, lines = play(station, str(tmp_path / "play.yml"), "wildberryeye_latitude: 1", *OF_TODAY, *visits)
+    assert status == 0, lines
+    (shown,) = [each for each in gather(station.layout, EXPERIMENT, Settings(0.5, 1)).cameras if each.name == "object"]
+    levels = [row["observationLevel"] for row in station.rows("observations")]
+    assert levels.count("event") == len(shown.visits) == 2
 
 
 @pytest.mark.parametrize("scheduled", [False, True])

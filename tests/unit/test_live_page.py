@@ -25,7 +25,7 @@ import requests
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, record
 from lab.emulated import Lab, wait_for
-from unit.live_station import SCRIPT, LiveStation
+from unit.live_station import SCRIPT, LiveStation, at
 from unit.support import ROOT
 
 SECRET = "nobody is to see this"
@@ -560,6 +560,15 @@ def test_the_time_line_is_made_beside_and_costs_the_page_no_memory(station: Live
     assert set(line["cameras"]) == {"object", "motion"}
     assert line["cameras"]["object"]["spans"][-1][2] == "recording"
     assert station.end().count("no time line") == 0
+
+
+def test_what_a_heartbeat_saw_before_it_was_killed_is_still_known_afterwards(station: LiveStation) -> None:
+    station.thinks("object", alive=False, last_good=at(-1800))
+    events.append(station.layout.events(TODAY), "recording", "object")
+    url = station.serve()
+    line = wait_for(lambda: state(url)["time_line"], 20)
+    recorded, lost = line["cameras"]["object"]["spans"][-2:]
+    assert (recorded[2], lost[2]) == ("recording", "unknown") and abs(lost[0] - (time.time() - 1800)) < 60
 
 
 def test_a_time_line_that_cannot_be_made_costs_nothing_else(station: LiveStation) -> None:

@@ -325,6 +325,16 @@ def test_one_given_up_by_a_collection_has_its_images_archived_at_once(station: S
     assert station.happened()[2:] == [("given up", "object"), ("closed", None), ("home", "object")]
 
 
+def test_each_experiment_is_named_once_when_something_of_it_has_come_home_also_without_an_image(
+    station: Station,
+) -> None:
+    station.begin()
+    station.ok("closing")
+    assert station.ok("closed", id=EXPERIMENT, home={"object": ""})["settled"] == [EXPERIMENT]
+    assert station.ok("closed", id=EXPERIMENT, home={"object": ""})["settled"] == []
+    assert station.ok("closed", id=EXPERIMENT, give_up=["motion"])["settled"] == [EXPERIMENT]
+
+
 def test_only_who_was_waited_for_is_given_up(station: Station) -> None:
     station.begin()
     station.ok("closing")
@@ -493,6 +503,9 @@ def test_the_same_failure_is_told_once_however_often_a_stop_is_retried(station: 
     station.ok("closing")
     for _ in range(3):
         station.ok("closed", id=EXPERIMENT, failures={"motion": "unreachable by SSH"})
+        # Each try looks at clock and card before it fails.
+        for name in events.MEASURED:
+            events.append(station.layout.events(EXPERIMENT), name, "motion", free=1, offset=0.1)
     station.ok("closed", id=EXPERIMENT, failures={"motion": "its host key is not the one that is known"})
     told = [line["text"] for line in events.read(station.layout.events(EXPERIMENT)) if line["event"] == "failed"]
     assert told == ["unreachable by SSH", "its host key is not the one that is known"]

@@ -131,8 +131,7 @@ def test_an_experiment_that_goes_on_says_so(tmp_path: Path) -> None:
         entry.state = "recording"
     layout = made.write()
     heartbeat = {
-        "written": made.ended.isoformat(),
-        "cameras": {name: {"experiment": ID} for name in ("object", "motion")},
+        "cameras": {name: {"experiment": ID, "last_good": made.ended.isoformat()} for name in ("object", "motion")},
     }
     Path(layout.heartbeat()).write_text(json.dumps(heartbeat))
     found = gather(layout, ID, now=made.ended)
@@ -184,6 +183,22 @@ def test_a_camera_that_keeps_another_time_zone_is_named(tmp_path: Path) -> None:
     (camera,) = gather(layout, ID).cameras
     assert camera.outside == 6 and "time zone" in verdict.of_camera(camera).words
     assert plotted(page(layout))["cameras"][0]["pieces"] == []
+
+
+def test_a_camera_whose_time_zone_is_the_next_is_named_though_few_of_its_images_show_it(tmp_path: Path) -> None:
+    made = Made(tmp_path / "data", 12)
+    hourly = [image for hour in range(12) for image in burst("object", 60 * hour + 30 - 60)]
+    made.camera("object", "object", hourly)
+    layout = made.write()
+    (camera,) = gather(layout, ID).cameras
+    assert camera.outside == 3 and said(layout).level == "look"
+    assert "3 images bear times outside the experiment" in verdict.of_camera(camera).words
+
+
+def test_a_time_that_is_known_to_the_second_only_is_not_called_outside(tmp_path: Path) -> None:
+    made = Made(tmp_path / "data", 1)
+    made.camera("object", "object", [*burst("object", 5), *burst("object", 60.2)])
+    assert [camera.outside for camera in gather(made.write(), ID).cameras] == [0]
 
 
 def test_a_day_with_everything_in_it_has_its_gaps(tmp_path: Path) -> None:
