@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How `make docs` makes a site of the pages: read by Sphinx, which is started at the top of a copy of the tree."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+project = "WildBerryEye Orchestrator"
+author = "WildBerryEye contributors"
+copyright = author
+
+extensions = ["myst_parser", "sphinx_antsibull_ext"]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+include_patterns = ["index.md", "docs/*.md", "tests/README.md", "reference/**"]
+exclude_patterns = ["reference/environment_variables.rst"]
+
+# Anchors are those that the pages have where they lie in the repository.
+myst_heading_anchors = 4
+
+html_theme = "furo"
+html_title = project
+html_copy_source = False
+html_show_sphinx = False
+highlight_language = "none"
+pygments_style = "default"
+
+_PAGES = re.compile(r"^\| \[[^]]+\]\(([^)]+)\.md\)", re.MULTILINE)
+
+
+def setup(app: Sphinx) -> None:
+    """Take part in the reading of pages."""
+    app.connect("source-read", _adapt)
+
+
+def _adapt(app: Sphinx, page: str, source: list[str]) -> None:
+    """Make a table of contents of the first page's list of pages; lead to the reference, not to its source."""
+    if page == "index":
+        pages = [*_PAGES.findall(source[0]), "reference/index"]
+        source[0] += "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
+    if not page.startswith("reference/"):
+        text = source[0].replace("roles/common/meta/argument_specs.yml", "reference/common_role.rst")
+        source[0] = text.replace("plugins/filter/overview.yml", "reference/overview_filter.rst")
