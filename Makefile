@@ -60,11 +60,12 @@ bench: setup
 bench-report: setup
 	@$(IN_TESTS) -m bench.report
 
-# A site has one directory of pages; links lead from one to another as they do in this checkout.
+# From a copy, in which the reference lies beside the pages; links lead from page to page as they do here.
 docs: setup
-	rm -rf build/docs && mkdir -p build/docs/source/reference
-	ln -s $(addprefix ../../../,docs execution-environment.yml inventory plugins roles tests LICENSE) build/docs/source/
-	ln -s ../../../README.md build/docs/source/index.md
+	rm -rf build/docs && mkdir -p build/docs/source/tests build/docs/source/reference
+	cp -r docs inventory execution-environment.yml LICENSE build/docs/source/
+	cp -r tests/README.md tests/bench build/docs/source/tests/
+	cp README.md build/docs/source/index.md
 	ANSIBLE_COLLECTIONS_PATH=collections PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-docs collection --use-current \
 		--squash-hierarchy --fail-on-error --no-breadcrumbs --dest-dir build/docs/source/reference wildberryeye.orchestrator
 	$(VENV)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c docs build/docs/source build/docs/html

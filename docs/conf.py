@@ -21,6 +21,12 @@ exclude_patterns = ["reference/environment_variables.rst"]
 # Anchors are those that the pages have where they lie in the repository.
 myst_heading_anchors = 4
 
+# What belongs to Ansible itself is in Ansible's documentation, which is not here to link to.
+nitpick_ignore_regex = [
+    ("std:ref", r"action_plugins|callback_plugins|common_return_values|ansible_collections\.ansible\..*"),
+    ("std:envvar", r"ANSIBLE_.*"),
+]
+
 html_theme = "furo"
 html_title = project
 html_copy_source = False
