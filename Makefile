@@ -68,7 +68,8 @@ docs: setup
 	cp README.md build/docs/source/index.md
 	ANSIBLE_COLLECTIONS_PATH=collections PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-docs collection --use-current \
 		--squash-hierarchy --fail-on-error --no-breadcrumbs --dest-dir build/docs/source/reference wildberryeye.orchestrator
-	$(VENV)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -c docs build/docs/source build/docs/html
+	$(VENV)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d build/docs/read -c docs \
+		build/docs/source build/docs/html
 	@echo "docs: build/docs/html/index.html"
 
 lab-up: setup

@@ -31,10 +31,14 @@ html_theme = "furo"
 html_title = project
 html_copy_source = False
 html_show_sphinx = False
+# Tables and blocks of 130 characters.
+html_static_path = ["site.css"]
+html_css_files = ["site.css"]
 highlight_language = "none"
 pygments_style = "default"
 
 _PAGES = re.compile(r"^\| \[[^]]+\]\(([^)]+)\.md\)", re.MULTILINE)
+_CONTENTS = re.compile(r"^\.\. contents::\n(?: +:.*\n)*", re.MULTILINE)
 
 
 def setup(app: Sphinx) -> None:
@@ -43,10 +47,16 @@ def setup(app: Sphinx) -> None:
 
 
 def _adapt(app: Sphinx, page: str, source: list[str]) -> None:
-    """Make a table of contents of the first page's list of pages; lead to the reference, not to its source."""
+    """Make of a page what it is to be on the site, where that is not what it is in the repository."""
+    if page.startswith("reference/"):
+        # The theme has one beside each page.
+        source[0] = _CONTENTS.sub("", source[0])
+        return
     if page == "index":
-        pages = [*_PAGES.findall(source[0]), "reference/index"]
+        # Its list of pages is the site's table of contents.
+        pages = [*_PAGES.findall(source[0]), "Reference <reference/index>"]
         source[0] += "\n".join(["", "```{toctree}", ":hidden:", "", *pages, "```", ""])
-    if not page.startswith("reference/"):
-        text = source[0].replace("roles/common/meta/argument_specs.yml", "reference/common_role.rst")
-        source[0] = text.replace("plugins/filter/overview.yml", "reference/overview_filter.rst")
+    # To the reference, not to its source; and what is typed looks like it, though no prompt stands before it.
+    text = source[0].replace("roles/common/meta/argument_specs.yml", "reference/common_role.rst")
+    text = text.replace("plugins/filter/overview.yml", "reference/overview_filter.rst")
+    source[0] = text.replace("```console\n", "```bash\n")
