@@ -190,7 +190,7 @@ def test_a_page_speaks_of_no_variable_that_there_is_not(page: Path) -> None:
 
 
 def test_the_page_of_settings_tells_the_defaults_as_they_are() -> None:
-    told = {}
+    told: dict[str, str] = {}
     for line in (ROOT / "docs" / "settings.md").read_text().splitlines():
         if line.startswith("| `wildberryeye_"):
             names, defaults, _ = line[2:].split(" | ", 2)
