@@ -191,7 +191,7 @@ def test_a_network_that_is_gone_is_one_message_with_all_cameras(people: People) 
     people.waits_for("records again", 90)
     words = "\n".join(each["message"] for each in alerts)
     assert "object: is out of reach" in words and "motion: is out of reach" in words
-    # They are looked at half an interval apart, and gathered for one.
+    # They are looked at half an interval apart, and each look takes its time.
     assert len(people.got("web", "out of reach")) == 1
 
 
