@@ -44,6 +44,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
 )
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error, one_line
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sd_notify import notify
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 REPORT = "report.html"
@@ -556,14 +557,6 @@ def server(app: App, sock: socket.socket, slow: float = _SLOW) -> BaseWSGIServer
 def say(line: str) -> None:
     """Write a line to the journal."""
     print(line, flush=True)
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where there is one, how it stands: sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def end(*_: object) -> None:
