@@ -112,7 +112,7 @@ class Camera(NamedTuple):
 
     @property
     def doubtful(self) -> int:
-        """Images whose names can mean two times, because the clock went back."""
+        """Images whose names can mean two times, because the clock went back, or summer time ended."""
         return sum(each.taken is not None and each.taken.doubtful for each in self.pictures)
 
     @property
