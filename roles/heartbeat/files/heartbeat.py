@@ -15,7 +15,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +36,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_c
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sd_notify import notify
 
 REMEDIES_AT_ONCE = 2
 REMEDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remedy.py")
@@ -561,14 +561,6 @@ def _gigabytes(count: float) -> str:
 def say(line: str) -> None:
     """Write a line to the journal."""
     print(line, flush=True)
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where there is one, how it stands: sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def main() -> int:
