@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import failure
@@ -15,7 +15,7 @@ _Row = tuple[bool, str, list[str]]
 
 
 def readiness(
-    cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str, words: str
+    cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str, words: Sequence[str]
 ) -> dict[str, Any]:
     """Return whether the run failed, and the table that a person reads last.
 
@@ -23,7 +23,7 @@ def readiness(
         cameras: those of the play.
         hostvars: what the roles have registered for each.
         asked: ``setup`` or ``remove``.
-        words: what is said of an orchestrator that is as asked.
+        words: what is said of an orchestrator that is as asked, line by line.
     """
     found = {camera: hostvars[camera] for camera in cameras}
     camera_row = _set_up if asked == "setup" else _removed
@@ -58,7 +58,7 @@ def _removed(facts: Mapping[str, Any]) -> _Row:
     return False, "removed", []
 
 
-def _orchestrator(facts: Mapping[str, Any], asked: str, words: str) -> _Row:
+def _orchestrator(facts: Mapping[str, Any], asked: str, words: Sequence[str]) -> _Row:
     wrong = []
     if (facts.get("wildberryeye_lingering_result") or {}).get("failed"):
         user = getpass.getuser()
@@ -76,7 +76,7 @@ def _orchestrator(facts: Mapping[str, Any], asked: str, words: str) -> _Row:
         return True, {"setup": "not ready", "remove": "not removed"}[asked], wrong
     if facts.get("ansible_check_mode"):
         return False, "checked", ["nothing was changed; the lines above say what would be"]
-    return False, {"setup": "ready", "remove": "removed"}[asked], [words]
+    return False, {"setup": "ready", "remove": "removed"}[asked], list(words)
 
 
 def _table(rows: Mapping[str, _Row]) -> str:
