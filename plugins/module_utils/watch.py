@@ -253,7 +253,8 @@ class Watch:
     def remedy_ended(self, now: float, helped: bool, text: str) -> list[Event]:
         """Note how the remedy ended."""
         remedy, self.remedy = self.remedy, None
-        assert remedy is not None
+        if remedy is None:
+            raise RuntimeError("no remedy is under way")
         budget = self.budgets[remedy]
         budget.end(now, helped)
         events = []

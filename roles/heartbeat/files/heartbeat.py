@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The heartbeat: keeps the cameras of an experiment recording, and ends when there is nothing to watch.
 

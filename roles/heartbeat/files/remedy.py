@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One playbook for one camera, run through ansible-runner; a process of its own, because that is not thread-safe.
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The station's live page: serves what is known of the cameras and the experiments' reports, read-only.
 
