@@ -29,7 +29,7 @@ def readiness(
     camera_row = _set_up if asked == "setup" else _removed
     rows = {camera: camera_row(facts) for camera, facts in found.items()}
     rows["orchestrator"] = _orchestrator(next(iter(found.values())), asked, words)
-    return {"failed": any(failed for failed, _, _ in rows.values()), "table": _table(rows)}
+    return {"failed": any(row[0] for row in rows.values()), "table": _table(rows)}
 
 
 def _set_up(facts: Mapping[str, Any]) -> _Row:
@@ -81,7 +81,7 @@ def _orchestrator(facts: Mapping[str, Any], asked: str, words: Sequence[str]) ->
 
 def _table(rows: Mapping[str, _Row]) -> str:
     lines = [("camera", "outcome", "next")]
-    for name, (_, outcome, words) in rows.items():
+    for name, (_unused, outcome, words) in rows.items():
         # One line for each thing to do, below the first.
         lines += [
             (name if number == 0 else "", outcome if number == 0 else "", text)

@@ -62,7 +62,7 @@ def _card(found: Mapping[str, Any]) -> Card | None:
         seen = [(dt.datetime.fromisoformat(at).timestamp(), int(room)) for at, room in found["card"]["seen"]]
     except (KeyError, TypeError, ValueError, OverflowError):
         seen = []
-    carried = any(after > before + _CARRIED for (_, before), (_, after) in itertools.pairwise(seen))
+    carried = any(after > before + _CARRIED for (_unused, before), (_unused, after) in itertools.pairwise(seen))
     if not seen or seen[-1][0] - seen[0][0] < _AT_LEAST or carried:
         return Card(free, None)
     (first, before), (last, after) = seen[0], seen[-1]

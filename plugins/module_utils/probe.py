@@ -132,7 +132,7 @@ def look(camera: Camera, timeout: float) -> Look:
         )
     except OSError as error:
         return Look(False, f"ssh cannot be run: {error.strerror}")
-    stdout = cast("IO[bytes]", process.stdout)
+    stdout = cast(IO[bytes], process.stdout)
 
     def end() -> None:
         with contextlib.suppress(ProcessLookupError):

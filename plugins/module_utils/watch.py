@@ -311,7 +311,7 @@ class Watch:
             name: (sorted(read(at) for at in memory["tried"][name]["at"]), memory["tried"][name]["failed"])
             for name in self.budgets
         }
-        if not all(isinstance(failed, int) and failed >= 0 for _, failed in tried.values()):
+        if not all(isinstance(failed, int) and failed >= 0 for _unused, failed in tried.values()):
             raise ValueError(tried)
         offset = memory.get("clock_offset")
         self.clock_offset = offset if isinstance(offset, float) and math.isfinite(offset) else None

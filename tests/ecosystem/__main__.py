@@ -32,21 +32,27 @@ def units(tarball: Path) -> bool:
 def docs(tarball: Path) -> bool:
     """Lint what modules, plugins and roles say of themselves, in the installed collection."""
     place = artefact.install(tarball, WORK / "installed")
-    return _run("antsibull-docs", "lint-collection-docs", "--plugin-docs", str(place), path=place)
+    return _run("antsibull-docs", "lint-collection-docs", "--plugin-docs", str(place), collections=WORK / "installed")
 
 
 def changelog(tarball: Path) -> bool:
     """Lint the fragments of the changelog."""
-    return _run("antsibull-changelog", "lint", path=artefact.ROOT)
+    return _run("antsibull-changelog", "lint", collections=WORK)
 
 
 def importer(tarball: Path) -> bool:
-    """Do what Galaxy does to what is uploaded; what it warns of is a failure here."""
+    """Do what Galaxy does to what is uploaded; what it warns of is a failure here.
+
+    Without flake8, as by default: ruff and pep8, one of the sanity tests, look for the same.
+    """
     command = [artefact.tool("python"), "-m", "galaxy_importer.main", str(tarball)]
-    env = {**_environment(WORK), "GALAXY_IMPORTER_RUN_FLAKE8": "true"}
-    done = subprocess.run(command, cwd=WORK, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, cwd=WORK, env=_environment(WORK), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     print(done.stdout, end="")
-    return done.returncode == 0 and not any(word in done.stdout for word in ("WARNING: ", "ERROR: "))
+    said = [line for line in done.stdout.splitlines() if line.startswith(("WARNING: ", "ERROR: "))]
+    # It warns of every file that says what a sanity test is to overlook; the reasons stand there.
+    return done.returncode == 0 and all("ignore-2." in line for line in said)
 
 
 PARTS: dict[str, Callable[[Path], bool]] = {
@@ -63,8 +69,9 @@ def _environment(collections: Path) -> dict[str, str]:
     return {**env, "PATH": f"{Path(artefact.tool('python')).parent}:{os.environ['PATH']}"}
 
 
-def _run(name: str, *words: str, path: Path) -> bool:
-    return subprocess.run([artefact.tool(name), *words], cwd=path, env=_environment(path)).returncode == 0
+def _run(name: str, *words: str, collections: Path) -> bool:
+    command = [artefact.tool(name), *words]
+    return subprocess.run(command, cwd=artefact.ROOT, env=_environment(collections)).returncode == 0
 
 
 def main(names: list[str]) -> int:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tarfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
@@ -75,9 +76,13 @@ def _emptied(name: str) -> Path:
 
 
 def _run(place: Path, command: str, *options: str) -> int:
+    # It asks git what there is; the checkout's own would say that below build/ there is nothing.
+    subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
     _make_home()
     env = {**os.environ, "HOME": str(HOME), "PATH": f"{Path(tool('python')).parent}:{os.environ['PATH']}"}
-    whole = [tool("ansible-test"), command, "--local", "--color", "no", *options]
+    # Other Pythons on this machine, if there are any, are none of ours.
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    whole = [tool("ansible-test"), command, "--local", "--python", python, "--color", "no", *options]
     return subprocess.run(whole, cwd=place, env=env).returncode
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import functools
 import json
 import os
 import queue
@@ -122,8 +123,8 @@ class Probed(NamedTuple):
     """A probe has ended."""
 
     name: str
-    watch: watch.Watch
     finding: watch.Finding
+    watch: watch.Watch
 
 
 class Remedy(NamedTuple):
@@ -194,7 +195,7 @@ class Heartbeat:
         say("ended, as asked")
         return 0
 
-    def end(self, *_: object) -> None:
+    def end(self, *_unused: object) -> None:
         """End soon: a handler of signals."""
         self.ended.set()
         # What waits for the next finding waits no longer: a stop waits for this.
@@ -332,11 +333,11 @@ class Heartbeat:
                 if expected:
                     finding = probe.probe_expected(each.camera, pictures, timeout)
                 else:
-                    wanted = lambda: self._still_wanted(name, each.experiment)  # noqa: E731
+                    wanted = functools.partial(self._still_wanted, name, each.experiment)
                     finding = probe.probe(each.camera, pictures, timeout, patience, look_too, wanted)
             except Exception as error:  # a probe that ends without a word would never be followed by another
                 finding = watch.Finding(now, "answer", f"{type(error).__name__}: {error}", False, pictures)
-            self._done.put(Probed(name, each.watch, finding))
+            self._done.put(Probed(name, finding, each.watch))
 
         threading.Thread(target=work, name=f"probe {name}", daemon=True).start()
 
@@ -352,7 +353,7 @@ class Heartbeat:
         self._remedies[name] = Remedy(remedy, process)
 
         def work() -> None:
-            out, _ = process.communicate()
+            out, _unused = process.communicate()
             lines = out.strip().splitlines()
             text = lines[-1] if lines else f"it ended with status {process.returncode}, and without a word"
             self._done.put(Remedied(name, each.watch, process.returncode == 0, text))

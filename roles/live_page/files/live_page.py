@@ -359,7 +359,7 @@ class App:
             content = self._station.found().state
             return Answer("200 OK", content, len(content), "application/json", cache="no-store")
         if path == "/history.json":
-            _, content, version = self._station.found()
+            _unused, content, version = self._station.found()
             return Answer("200 OK", content, len(content), "application/json", etag=f'"{version}"')
         if match := _PICTURE.fullmatch(path):
             picture = self._station.pictures.get(match[1])
@@ -565,7 +565,7 @@ def notify(state: str) -> None:
             out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
-def end(*_: object) -> None:
+def end(*_unused: object) -> None:
     """End: a handler of signals."""
     raise SystemExit(0)
 
