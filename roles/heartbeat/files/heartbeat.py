@@ -123,8 +123,8 @@ class Probed(NamedTuple):
     """A probe has ended."""
 
     name: str
+    of: watch.Watch
     finding: watch.Finding
-    watch: watch.Watch
 
 
 class Remedy(NamedTuple):
@@ -138,7 +138,7 @@ class Remedied(NamedTuple):
     """A remedy has ended."""
 
     name: str
-    watch: watch.Watch
+    of: watch.Watch
     helped: bool
     text: str
 
@@ -231,17 +231,17 @@ class Heartbeat:
             return
         now = time.monotonic()
         each = self.watched.get(done.name)
-        mine = each is not None and each.watch is done.watch
+        mine = each is not None and each.watch is done.of
         if isinstance(done, Probed):
             self._probing.discard(done.name)
-            told = done.watch.probed(now, done.finding)
+            told = done.of.probed(now, done.finding)
             if each is not None and mine:
-                told += done.watch.clock_shown(each.camera.client.offset.estimate)
+                told += done.of.clock_shown(each.camera.client.offset.estimate)
                 if done.finding.look is not None and done.finding.look.free is not None:
                     each.card.see(now, done.finding.look.free)
         else:
             del self._remedies[done.name]
-            told = done.watch.remedy_ended(now, done.helped, done.text)
+            told = done.of.remedy_ended(now, done.helped, done.text)
         if each is not None and mine:
             self._tell(each, told, now)
         if told or isinstance(done, Remedied) or now >= self._written_at + self.config.interval:
@@ -337,7 +337,7 @@ class Heartbeat:
                     finding = probe.probe(each.camera, pictures, timeout, patience, look_too, wanted)
             except Exception as error:  # a probe that ends without a word would never be followed by another
                 finding = watch.Finding(now, "answer", f"{type(error).__name__}: {error}", False, pictures)
-            self._done.put(Probed(name, finding, each.watch))
+            self._done.put(Probed(name, each.watch, finding))
 
         threading.Thread(target=work, name=f"probe {name}", daemon=True).start()
 
