@@ -73,7 +73,7 @@ def _held(public: list[str], contents: list[dict[str, str]]) -> set[tuple[str, s
             # Whatever it is, it stays as it is, and the images get an archive beside it.
             continue
         if listed:
-            found, _ = archive.intact(path, dict(listed))
+            found, _unused = archive.intact(path, dict(listed))
             held |= {(name, sha256) for name, sha256 in listed if name in found}
     return held
 
@@ -90,7 +90,7 @@ def _write(target: str, images: dict[str, Source]) -> None:
     hidden = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}")
     wanted = {name: images[name].sha256 for name in sorted(images)}
     written = archive.write(hidden, (images[name] for name in sorted(images)))
-    _, whole = archive.intact(hidden, wanted)
+    _unused, whole = archive.intact(hidden, wanted)
     if written != wanted or not whole:
         durable.remove(hidden)
         raise Error(

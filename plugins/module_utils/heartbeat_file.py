@@ -75,5 +75,5 @@ def _card(found: Mapping[str, Any]) -> Card | None:
     card = Filling()
     with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
         card.remember(found["card"], lambda at: dt.datetime.fromisoformat(at).timestamp())
-    carried = any(after > before + _CARRIED for (_, before), (_, after) in itertools.pairwise(card.seen))
+    carried = any(after > before + _CARRIED for (_unused, before), (_unused, after) in itertools.pairwise(card.seen))
     return Card(free, None if carried else card.rate)

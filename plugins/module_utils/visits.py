@@ -94,5 +94,6 @@ def seen_by(visits: Mapping[str, Sequence[Visit]], tolerance: float = TOGETHER) 
 
 
 def _at(picture: Picture) -> dt.datetime:
-    assert picture.taken is not None
+    if picture.taken is None:
+        raise ValueError(f"{picture.name} has no time")
     return picture.taken.at

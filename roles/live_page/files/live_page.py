@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The station's live page: serves what is known of the cameras and the experiments' reports, read-only.
 
@@ -132,7 +131,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def end(*_: object) -> None:
+def end(*_unused: object) -> None:
     """End: a handler of signals."""
     raise SystemExit(0)
 
