@@ -443,6 +443,7 @@ class Book:
                 "recording_in": mine.id if mine and wanted else "",
                 "fallback": names.UNCLAIMED if unclaimed else experiment.last_of(self.records, name),
                 "archives": entry.archives if entry else [],
+                "next_archive": closing.next_archive(self.layout, found.id, name) if found and entry else "",
             }
         return {
             "changed": self.changed or bool(self.merged.made),
