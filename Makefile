@@ -4,6 +4,7 @@
 # make mutations   break the product on purpose, one promise at a time, and see the rows that guard it turn red
 # make fuzz    send the product's readers what no camera ever sent, for a minute each
 # make lint    run the linters
+# make sanity  build the collection and put it before Ansible's own tools: ansible-test, antsibull, galaxy-importer
 # make bench   measure beside floors and limits, within the hour; BENCH=list: what there is, BENCH="two-80 tail": some
 # make bench-report   make docs/speed.md and its plot of what `make bench` has measured
 # make docs    make a site of the documentation, with the reference of all settings: build/docs/html/index.html
@@ -12,11 +13,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mutations fuzz lint bench bench-report docs lab-up lab-down clean
+.PHONY: help setup demo test faults mutations fuzz lint sanity bench bench-report docs lab-up lab-down clean
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=collections:tests $(VENV)/python
-OURS := plugins roles tests
+OURS := conftest.py plugins roles tests
 LAB ?= --cameras 2 --orchestrator bookworm
 
 help:
@@ -47,12 +48,16 @@ lint: setup
 	$(VENV)/ruff format --check $(OURS)
 	$(VENV)/mypy -p ansible_collections.wildberryeye.orchestrator.plugins
 	$(VENV)/mypy tests
+	$(VENV)/mypy conftest.py
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/mypy roles/alerts/files/sender.py roles/alerts/files/deliver.py roles/alerts/files/run_ended.py
 	$(VENV)/mypy roles/live_page/files/live_page.py roles/live_page/files/time_line.py
 	$(VENV)/yamllint --strict .
 	PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/ansible-lint --offline --profile production
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/*; fi
+
+sanity: setup
+	@$(IN_TESTS) -m ecosystem $(SANITY)
 
 bench: setup
 	@$(IN_TESTS) -m bench $(BENCH)

@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(ca-certificates chromium faketime fonts-dejavu-core iptables iproute2 make mmdebstrap netavark aardvark-dns
-    openssh-client podman procps python3-venv rsync runc strace unzip)
+    openssh-client podman procps python3-venv rsync runc shellcheck strace unzip)
 python=${PYTHON:-python3}
 
 say() { printf 'setup: %s\n' "$*" >&2; }

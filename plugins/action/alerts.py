@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Do what the state asks for; whatever goes wrong is a failure of one line, without a secret."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         state = given["state"]
         try:
             result.update(getattr(self, f"_{state}")(given))
@@ -102,7 +102,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         return {"changed": False, "msg": f"NO ALERTS: {missing}" if missing else ""}
 
     def _noted(self, given: dict[str, Any]) -> dict[str, Any]:
-        _, state = _paths()
+        _unused, state = _paths()
         if self._task.check_mode:
             return {"changed": False, "msg": ""}
         for each in given["notices"]:

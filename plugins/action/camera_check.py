@@ -92,7 +92,7 @@ class ActionModule(CameraSideAction):
     tried = "check the camera"
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         facts = self._look(given)
         if not given["required"]:
             return {"reached": True, "problems": [], "found": facts.found(), "msg": ""}

@@ -28,7 +28,7 @@ class ActionModule(CameraSideAction):
     tried = "make batches ready"
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         self.limit = float(given["timeout"])
         layout = Layout(given["data_dir"])
         camera = str(task_vars["inventory_hostname"])

@@ -15,6 +15,6 @@ class ActionModule(CameraSideAction):
     tried = "delete what receipts prove"
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         self.limit = float(given["timeout"])
         return {"reached": True, **self.on_camera(dict(self._task.args), task_vars)}

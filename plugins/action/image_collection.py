@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Take the steps one after the other; the result has what became of each, also where a later one failed."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         steps: dict[str, dict[str, Any]] = {}
         try:
             self._bring_home(given, task_vars or {}, steps)

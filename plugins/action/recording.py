@@ -31,7 +31,7 @@ class ActionModule(CameraSideAction):
     tried = "make the camera record"
 
     def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         arguments = {name: value for name, value in given.items() if value is not None}
         if given["state"] != "idle" and not given["experiment"]:
             raise Error(
@@ -64,7 +64,7 @@ class ActionModule(CameraSideAction):
     @staticmethod
     def _still_wanted(layout: Layout, camera: str, given: dict[str, Any]) -> None:
         """Raise `Error` if another run has decided otherwise while this one waited for the camera."""
-        records, _ = record.load_all(layout)
+        records, _unused = record.load_all(layout)
         wanted = experiment.open_for(records, camera, (record.EXPECTED, record.RECORDING))
         if given["state"] == "idle" and wanted is not None:
             raise Error("make the camera idle", f"it is to record {wanted.id}", "Run stop.yml to end that")

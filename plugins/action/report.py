@@ -22,7 +22,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Write them; whatever goes wrong with one is a line, and the others are written."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
+        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         # Only where a report is written: it brings the template engine and the template with it.
         from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils import reporting
 

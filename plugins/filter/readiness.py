@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import failure
@@ -15,7 +15,7 @@ _Row = tuple[bool, str, list[str]]
 
 
 def readiness(
-    cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str, words: str
+    cameras: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], asked: str, words: Sequence[str]
 ) -> dict[str, Any]:
     """Return whether the run failed, and the table that a person reads last.
 
@@ -23,13 +23,13 @@ def readiness(
         cameras: those of the play.
         hostvars: what the roles have registered for each.
         asked: ``setup`` or ``remove``.
-        words: what is said of an orchestrator that is as asked.
+        words: what is said of an orchestrator that is as asked, line by line.
     """
     found = {camera: hostvars[camera] for camera in cameras}
     camera_row = _set_up if asked == "setup" else _removed
     rows = {camera: camera_row(facts) for camera, facts in found.items()}
     rows["orchestrator"] = _orchestrator(next(iter(found.values())), asked, words)
-    return {"failed": any(failed for failed, _, _ in rows.values()), "table": _table(rows)}
+    return {"failed": any(row[0] for row in rows.values()), "table": _table(rows)}
 
 
 def _set_up(facts: Mapping[str, Any]) -> _Row:
@@ -58,7 +58,7 @@ def _removed(facts: Mapping[str, Any]) -> _Row:
     return False, "removed", []
 
 
-def _orchestrator(facts: Mapping[str, Any], asked: str, words: str) -> _Row:
+def _orchestrator(facts: Mapping[str, Any], asked: str, words: Sequence[str]) -> _Row:
     wrong = []
     if (facts.get("wildberryeye_lingering_result") or {}).get("failed"):
         user = getpass.getuser()
@@ -76,12 +76,12 @@ def _orchestrator(facts: Mapping[str, Any], asked: str, words: str) -> _Row:
         return True, {"setup": "not ready", "remove": "not removed"}[asked], wrong
     if facts.get("ansible_check_mode"):
         return False, "checked", ["nothing was changed; the lines above say what would be"]
-    return False, {"setup": "ready", "remove": "removed"}[asked], [words]
+    return False, {"setup": "ready", "remove": "removed"}[asked], list(words)
 
 
 def _table(rows: Mapping[str, _Row]) -> str:
     lines = [("camera", "outcome", "next")]
-    for name, (_, outcome, words) in rows.items():
+    for name, (_unused, outcome, words) in rows.items():
         # One line for each thing to do, below the first.
         lines += [
             (name if number == 0 else "", outcome if number == 0 else "", text)

@@ -99,7 +99,7 @@ def weigh(card: Card, batch: Batch) -> tuple[int, int]:
 def _spoilt(batch: Batch) -> bool:
     try:
         with open(batch.manifest, "rb") as file:
-            for _ in manifest.entries(file, batch.experiment, batch.name):
+            for _unused in manifest.entries(file, batch.experiment, batch.name):
                 pass
     except Error:
         return True

@@ -51,7 +51,7 @@ def note_recording(layout: Layout, camera: str, wanted: str) -> None:
 def open_id(layout: Layout, camera: str, *states: str) -> str:
     """Return the experiment in which `camera` is in one of `states`; empty if there is none that can be read."""
     try:
-        records, _ = record.load_all(layout)
+        records, _unused = record.load_all(layout)
     except OSError:
         return ""
     found = experiment.open_for(records, camera, states)
@@ -157,7 +157,7 @@ def merge_home(layout: Layout, params: dict[str, Any]) -> Merged:
         layout: the data directory.
         params: the arguments of the module `experiment`.
     """
-    records, _ = record.load_all(layout)
+    records, _unused = record.load_all(layout)
     # Those that are given up in this very call do not record any more either.
     experiment.give_up(records, params["give_up"])
     made: list[str] = []
@@ -321,7 +321,7 @@ class Book:
                 except OSError as error:
                     wrong[each.id, name] = str(from_os_error(f"note that {name} is home from {each.id}", error))
         lines: dict[str, str] = {}
-        for (_, name), line in wrong.items():
+        for (_unused, name), line in wrong.items():
             lines[name] = f"{lines[name]}; {line}" if name in lines else line
         return {
             **self._result(found),
@@ -443,6 +443,7 @@ class Book:
                 "recording_in": mine.id if mine and wanted else "",
                 "fallback": names.UNCLAIMED if unclaimed else experiment.last_of(self.records, name),
                 "archives": entry.archives if entry else [],
+                "next_archive": closing.next_archive(self.layout, found.id, name) if found and entry else "",
             }
         return {
             "changed": self.changed or bool(self.merged.made),

@@ -108,7 +108,7 @@ class CameraClient:
     def stored(self, name: str, timeout: float) -> bool:
         """Tell whether the picture `name` exists and is not empty."""
         path = f"/frontend/images/{name}"
-        status, headers, _ = self._request("HEAD", path, timeout)
+        status, headers, _unused = self._request("HEAD", path, timeout)
         if status == 404:
             return False
         if status != 200:
@@ -119,7 +119,7 @@ class CameraClient:
     def whole(self, name: str, timeout: float) -> bool:
         """Tell whether the picture `name` is stored to its end: it exists and ends as a JPEG does."""
         path = f"/frontend/images/{name}"
-        status, _, body = self._request("GET", path, timeout, {"Range": "bytes=-2"})
+        status, _unused, body = self._request("GET", path, timeout, {"Range": "bytes=-2"})
         # Of a file without content there are no last bytes: it is answered as it is.
         if status in (404, 416) or (status == 200 and not body):
             return False
@@ -130,7 +130,7 @@ class CameraClient:
     def untouched(self, timeout: float) -> bool:
         """Tell whether no picture was taken since the service started: the one sign of a restart that HTTP gives."""
         path = "/latest-image"
-        status, _, _ = self._request("HEAD", path, timeout)
+        status = self._request("HEAD", path, timeout)[0]
         # 500: the newest picture was deleted, so there was one.
         if status not in (200, 204, 500):
             raise self._error("answer", path, f"HTTP status {status}")

@@ -153,7 +153,8 @@ def _look(
     wanted: Wanted,
 ) -> Recorded:
     opened = moment(about.opened)
-    assert opened is not None, "a record that was loaded has a time"
+    if opened is None:
+        raise ValueError(f"{about.id}: a record that was loaded has a time")
     clock = CameraClock(Zone(opened), happened, camera, entry.clock_offset, wanted.interval)
     found = pictures.found(layout, about.id, camera, clock)
     now = dt.datetime.now().astimezone()

@@ -356,7 +356,7 @@ class Card:
     @staticmethod
     def _below(directory: str, make: Callable[[], None]) -> None:
         """Make something in `directory`, which a run that tidies up beside us may remove while it is empty."""
-        for _ in range(5):
+        for _unused in range(5):
             durable.make_directories(directory)
             with contextlib.suppress(FileNotFoundError):
                 return make()

@@ -65,7 +65,7 @@ class Offset:
         return None if math.isinf(self._known[0]) else self._said()
 
     def _said(self) -> Estimate:
-        low, high, _ = self._known
+        low, high, _unused = self._known
         return Estimate(round((low + high) / 2, 2), round((high - low) / 2, 2))
 
     def _narrow(self, low: float, high: float) -> None:
@@ -123,7 +123,13 @@ def correct(sent: float | None, instead: str = "") -> dict[str, Any]:
 
 def _run(command: Sequence[str]) -> tuple[int, str, str]:
     done = subprocess.run(
-        command, capture_output=True, text=True, errors="replace", timeout=5, env={**os.environ, "LC_ALL": "C"}
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=5,
+        env={**os.environ, "LC_ALL": "C"},
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -49,7 +49,7 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
             if all(images.get(name, source).sha256 == source.sha256 for name, source in new.items()):
                 images.update(new)
                 merged.append(path)
-        target = _free(layout, experiment, camera, len(public) + 1)
+        target = next_archive(layout, experiment, camera)
         if len(merged) == 1 and len(images) == len(archive.contents(merged[0])):
             durable.publish(merged[0], target)
             made.append(target)
@@ -73,13 +73,14 @@ def _held(public: list[str], contents: list[dict[str, str]]) -> set[tuple[str, s
             # Whatever it is, it stays as it is, and the images get an archive beside it.
             continue
         if listed:
-            found, _ = archive.intact(path, dict(listed))
+            found, _unused = archive.intact(path, dict(listed))
             held |= {(name, sha256) for name, sha256 in listed if name in found}
     return held
 
 
-def _free(layout: Layout, experiment: str, camera: str, number: int) -> str:
-    """Return the first path of an archive from part `number` on that nothing bears."""
+def next_archive(layout: Layout, experiment: str, camera: str) -> str:
+    """Return the path that the camera's next archive gets: the first behind those that are there that nothing bears."""
+    number = len(layout.archives(experiment, camera)) + 1
     while os.path.lexists(target := layout.archive(experiment, camera, number)):
         number += 1
     return target
@@ -90,7 +91,7 @@ def _write(target: str, images: dict[str, Source]) -> None:
     hidden = os.path.join(os.path.dirname(target), f".{os.path.basename(target)}")
     wanted = {name: images[name].sha256 for name in sorted(images)}
     written = archive.write(hidden, (images[name] for name in sorted(images)))
-    _, whole = archive.intact(hidden, wanted)
+    _unused, whole = archive.intact(hidden, wanted)
     if written != wanted or not whole:
         durable.remove(hidden)
         raise Error(

@@ -103,9 +103,11 @@ def coverage(
     is_open = entry.state in (EXPECTED, RECORDING)
     # Out of reach when it was asked to stop, it may have gone on: its images tell, once they are home.
     after = [
-        at for at in shots if asked and asked[-1][1] and asked[-1][1] < at <= max([at for at, _ in mine], default=at)
+        at
+        for at in shots
+        if asked and asked[-1][1] and asked[-1][1] < at <= max([at for at, _unused in mine], default=at)
     ]
-    ends = [now] if is_open else [until for _, until in asked if until] or [_last(happened, camera) or opened]
+    ends = [now] if is_open else [until for _unused, until in asked if until] or [_last(happened, camera) or opened]
     end = max([opened, *ends, *after[-1:]])
     spans = _Spans(opened, end)
     if not asked:
@@ -134,7 +136,7 @@ def coarse(spans: Sequence[Span], most: int) -> list[Span]:
     if len(spans) <= most:
         return list(spans)
     begin, length = spans[0].begin, (spans[-1].end - spans[0].begin) / most
-    held: list[dict[tuple[str, str], dt.timedelta]] = [{} for _ in range(most)]
+    held: list[dict[tuple[str, str], dt.timedelta]] = [{} for _unused in range(most)]
     for span in spans:
         first = int((span.begin - begin) / length)
         last = min(most - 1, int((span.end - begin) / length))

@@ -73,7 +73,7 @@ def deliver(script: str, url: str, title: str, body: str, bad: bool, timeout: fl
 
 def name(urls: Sequence[str], number: int) -> str:
     """Return what a URL is called where people may see it: which one it is, and its kind, which is no secret."""
-    scheme, separator, _ = urls[number].partition("://")
+    scheme, separator, _unused = urls[number].partition("://")
     kind = f" ({scheme}://…)" if separator and re.fullmatch(r"[a-z][a-z0-9]{1,15}", scheme) else ""
     return f"wildberryeye_notify_urls, number {number + 1}{kind}"
 

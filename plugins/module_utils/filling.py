@@ -76,8 +76,9 @@ class Filling:
             KeyError, TypeError, ValueError: if it is something else; nothing is taken over then.
         """
         seen = [(read(at), free) for at, free in memory["seen"]]
-        counts = [memory["most"], *(free for _, free in seen)]
-        if seen != sorted(seen) or not all(type(count) is int and count >= 0 for count in counts):
+        counts = [memory["most"], *(free for _unused, free in seen)]
+        whole = all(isinstance(count, int) and not isinstance(count, bool) and count >= 0 for count in counts)
+        if seen != sorted(seen) or not whole:
             raise ValueError(memory)
         self.most, self.seen = memory["most"], seen
 

@@ -106,7 +106,7 @@ class Target(NamedTuple):
             Unreachable: if no SSH server answers.
         """
         words = ["ssh-keyscan", "-T", "5", "-p", str(self.port), "--", self.host]
-        _, out, err = run(["timeout", str(_SCAN_TIMEOUT), *words])
+        _unused, out, err = run(["timeout", str(_SCAN_TIMEOUT), *words])
         keys = {key for line in out.splitlines() if (key := _key(line.split()[1:3]))}
         if not keys:
             said = next((line for line in err.splitlines() if not line.startswith("#")), "")

@@ -68,7 +68,7 @@ class Layout:
             match = pattern.fullmatch(name)
             if match:
                 found.append((int(match[1] or 1), os.path.join(self.camera(experiment, camera), name)))
-        return [path for _, path in sorted(found)]
+        return [path for _unused, path in sorted(found)]
 
     def incoming(self, camera: str) -> str:
         """Return the directory where a camera's batches arrive."""

@@ -163,7 +163,7 @@ def _entry(line: object, batch: str) -> Entry:
     if not isinstance(name, str) or not is_image(name):
         raise _unsound(batch, f"{name!r} is not an image's name")
     if (
-        not all(type(n) is int and abs(n) <= _LARGEST for n in (size, mtime, ctime))
+        not all(isinstance(n, int) and not isinstance(n, bool) and abs(n) <= _LARGEST for n in (size, mtime, ctime))
         or size < 0
         or not _is_sha256(sha256)
     ):

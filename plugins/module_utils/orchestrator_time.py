@@ -64,7 +64,8 @@ class Taken(NamedTuple):
     offset: float
     """Seconds that were taken off the time in its name."""
     doubtful: bool
-    """Whether another offset that held in the experiment would put it elsewhere, more than an interval away."""
+    """Whether another offset that held in the experiment would put it elsewhere, more than an interval away; or clocks
+    showed that time twice, in the night in which summer time ends."""
 
 
 class _Era(NamedTuple):
@@ -138,6 +139,7 @@ class CameraClock:
             era = min(self._eras, key=lambda each: _outside(named - each.offset, each))
         at = self._zone.at(named - era.offset)
         doubtful = any(abs(other.offset - era.offset) > self._interval for other in fits)
+        doubtful = doubtful or self._zone.seconds(shown.replace(fold=1)) != named
         return Taken(at, era.offset, doubtful) if at else None
 
 

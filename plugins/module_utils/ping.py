@@ -6,7 +6,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-import requests
+try:
+    import requests
+except ImportError:  # pragma: no cover
+    # Whoever sends a ping is told; nothing else here needs it.
+    requests = None  # type: ignore[assignment]
 
 TIMEOUT = 10.0
 """Seconds for the connection, and for the answer."""
@@ -35,6 +39,8 @@ class Ping:
     @staticmethod
     def ask(url: str) -> str:
         """Ask for `url`, and wait; return what is wrong in a few words, empty if nothing is."""
+        if requests is None:
+            return "the Python package requests is not installed"
         try:
             # Nothing of the answer matters but that there is one, and that it is no way to somewhere else.
             with requests.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:

@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import IO, NamedTuple, cast
 
 from . import failure
 from .camera_client import BASELINE_AFTER, CameraClient, CameraError
@@ -132,7 +132,7 @@ def look(camera: Camera, timeout: float) -> Look:
         )
     except OSError as error:
         return Look(False, f"ssh cannot be run: {error.strerror}")
-    assert process.stdout is not None
+    stdout = cast(IO[bytes], process.stdout)
 
     def end() -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -142,12 +142,12 @@ def look(camera: Camera, timeout: float) -> Look:
     timer.daemon = True
     timer.start()
     try:
-        said = process.stdout.read(_MOST).decode(errors="replace")
+        said = stdout.read(_MOST).decode(errors="replace")
         timer.cancel()
         end()
         process.wait()
     finally:
-        process.stdout.close()
+        stdout.close()
     fields = dict(line.partition("=")[::2] for line in said.splitlines() if "=" in line)
     try:
         return _seen(fields)

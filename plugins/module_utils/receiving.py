@@ -141,7 +141,7 @@ def _prove(layout: Layout, camera: str, listed: Manifest, arrived: str) -> Recei
     durable.make_directories(os.path.dirname(part))
     wanted = {entry.name: entry.sha256 for entry in listed.entries.values()}
     # What is in an archive stays there: its receipt may be lost, and the image gone from the card.
-    kept, _ = archive.intact(layout.together(listed.experiment, camera), wanted)
+    kept, _unused = archive.intact(layout.together(listed.experiment, camera), wanted)
     proven = kept | _archive({name: sha256 for name, sha256 in wanted.items() if name not in kept}, arrived, part)
     receipt = Receipt(listed.experiment, listed.batch, listed.sha256, sorted(wanted.keys() - proven))
     received = _received(receipt, listed, fresh=True)

@@ -112,7 +112,7 @@ class Camera(NamedTuple):
 
     @property
     def doubtful(self) -> int:
-        """Images whose names can mean two times, because the clock went back."""
+        """Images whose names can mean two times, because the clock went back, or summer time ended."""
         return sum(each.taken is not None and each.taken.doubtful for each in self.pictures)
 
     @property
@@ -304,6 +304,7 @@ def _missing(entry: CameraRecord, read: pictures.Found, receipts: Receipts) -> l
             lines.append(f"{known['name']} with {known['images']} images is not there, or cannot be read")
         elif (found.images, found.bytes) != (known["images"], known["bytes"]):
             lines.append(f"{found.name} holds {found.images} images, and held {known['images']} when it was made")
-    if not lines and len(read.pictures) < receipts.images and not read.complaints:
+    # Once its archives are known, they say it better: what was touched on the card while it was carried came twice.
+    if not lines and not entry.archives and len(read.pictures) < receipts.images and not read.complaints:
         lines.append(f"{receipts.images} images were proven to be home, and {len(read.pictures)} are in the archives")
     return lines

@@ -114,13 +114,14 @@ def directory(file: IO[bytes]) -> Directory:
     Raises:
         ValueError, struct.error: if it is not laid out as `StoredZip` lays it out; OSError as well, if it is cut short.
     """
-    end = file.seek(-_END.size, os.SEEK_END)
-    signature, _, _, _, count, size, start, comment = _END.unpack(file.read(_END.size))
+    end = file.seek(0, os.SEEK_END) - _END.size
+    file.seek(end)
+    signature, *_unused, count, size, start, comment = _END.unpack(file.read(_END.size))
     if signature != b"PK\5\6" or comment:
         raise ValueError("it does not end as a zip does")
     if _MAX_32 in (start, size) or count == _MAX_16:
         file.seek(end - _END_64.size)
-        signature, *_, count_64, size_64, start_64, _, _, _, _ = _END_64.unpack(file.read(_END_64.size))
+        signature, *_unused, count_64, size_64, start_64 = _END_64.unpack(file.read(_END_64.size))[:-4]
         if signature == b"PK\6\6":
             end, count, size, start = end - _END_64.size, count_64, size_64, start_64
     if start + size != end:
@@ -128,12 +129,13 @@ def directory(file: IO[bytes]) -> Directory:
     file.seek(start)
     entries = file.read(size)
     at = entries.rfind(b"PK\1\2")
-    (*_, length, extra, _, _, _, _, offset), rest = _CENTRAL.unpack_from(entries, at), entries[at + _CENTRAL.size :]
+    length, extra, *_unused, offset = _CENTRAL.unpack_from(entries, at)[-7:]
+    rest = entries[at + _CENTRAL.size :]
     name = rest[:length]
     if offset == _MAX_32:
         (offset,) = struct.unpack_from("<Q", rest, length + 4)
     file.seek(offset)
-    (*_, stored, named, more) = _LOCAL.unpack(file.read(_LOCAL.size))
+    *_unused, stored, named, more = _LOCAL.unpack(file.read(_LOCAL.size))
     if offset + _LOCAL.size + named + more + stored != start or len(rest) != length + extra:
         raise ValueError("there is something between its last member and its directory")
     return Directory(entries[:at], count - 1, name, offset)

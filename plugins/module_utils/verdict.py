@@ -52,8 +52,8 @@ def of_camera(camera: Camera) -> Verdict:
         found.append((LOOK, f"{camera.outside:,} {bear} outside the experiment: its clock or time zone is another one"))
     if camera.clock and abs(camera.clock[-1][1]) >= SET_FROM:
         found.append((LOOK, f"its clock is {said(camera.clock[-1][1])}; times here are corrected"))
-    level = max((level for level, _ in found), key=_ORDER.index, default=WELL)
-    return Verdict(level, "; ".join(words for _, words in found))
+    level = max((level for level, _unused in found), key=_ORDER.index, default=WELL)
+    return Verdict(level, "; ".join(words for _unused, words in found))
 
 
 def of_all(experiment: Experiment) -> Verdict:

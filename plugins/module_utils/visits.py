@@ -51,7 +51,6 @@ def cluster(camera: str, pictures: Iterable[Picture], gap: float = GAP, minimum:
     visits: list[Visit] = []
     alone = 0
     near: list[Picture] = []
-    longest = dt.timedelta(seconds=gap)
 
     def end() -> None:
         nonlocal alone
@@ -64,7 +63,7 @@ def cluster(camera: str, pictures: Iterable[Picture], gap: float = GAP, minimum:
     for picture in pictures:
         if not picture.detection or picture.taken is None:
             continue
-        if near and _at(picture) - _at(near[-1]) > longest:
+        if near and (_at(picture) - _at(near[-1])).total_seconds() > gap:
             end()
         near.append(picture)
     end()
@@ -95,5 +94,6 @@ def seen_by(visits: Mapping[str, Sequence[Visit]], tolerance: float = TOGETHER) 
 
 
 def _at(picture: Picture) -> dt.datetime:
-    assert picture.taken is not None
+    if picture.taken is None:
+        raise ValueError(f"{picture.name} has no time")
     return picture.taken.at

@@ -253,7 +253,8 @@ class Watch:
     def remedy_ended(self, now: float, helped: bool, text: str) -> list[Event]:
         """Note how the remedy ended."""
         remedy, self.remedy = self.remedy, None
-        assert remedy is not None
+        if remedy is None:
+            raise RuntimeError("no remedy is under way")
         budget = self.budgets[remedy]
         budget.end(now, helped)
         events = []
@@ -311,7 +312,7 @@ class Watch:
             name: (sorted(read(at) for at in memory["tried"][name]["at"]), memory["tried"][name]["failed"])
             for name in self.budgets
         }
-        if not all(isinstance(failed, int) and failed >= 0 for _, failed in tried.values()):
+        if not all(isinstance(failed, int) and failed >= 0 for _unused, failed in tried.values()):
             raise ValueError(tried)
         offset = memory.get("clock_offset")
         self.clock_offset = offset if isinstance(offset, float) and math.isfinite(offset) else None

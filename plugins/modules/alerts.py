@@ -75,6 +75,8 @@ services:
 
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent", "checked", "noted", "tested"], "required": True},
     # Ansible itself shows no arguments of actions, but for those of other callbacks' choice.
@@ -84,3 +86,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "notices": {"type": "list", "elements": "dict", "default": []},
     "playbook": {"type": "str", "default": ""},
 }
+
+
+def main() -> None:
+    """Refuse: all of it is done by the action plugin of this name, before there would be a module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module.fail_json(msg="the action plugin of this module is missing: install the collection again")
+
+
+if __name__ == "__main__":
+    main()

@@ -87,18 +87,11 @@ kind:
   returned: failure of the camera
 """
 
-import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
-try:
-    import requests  # noqa: F401  the client needs it; here it is only looked for
-
-    MISSING = None
-except ImportError:
-    MISSING = traceback.format_exc()
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient, CameraError
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
@@ -139,8 +132,8 @@ def attempt(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> dict[s
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    if MISSING:
-        module.fail_json(msg=missing_required_lib("requests"), exception=MISSING)
+    if find_spec("requests") is None:
+        module.fail_json(msg=missing_required_lib("requests"))
     state, mode, timeout = (module.params[name] for name in ("state", "mode", "timeout"))
     if module.check_mode:
         module.exit_json(changed=True, msg=f"would make the camera {state}")

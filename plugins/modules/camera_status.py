@@ -147,7 +147,7 @@ def service(name: str, run: Run) -> dict[str, Any]:
     """Return the state of a unit, for how many seconds it has been in it, and how often systemd restarted it."""
     entered = {"active": "ActiveEnterTimestampMonotonic", "activating": "InactiveExitTimestampMonotonic"}
     wanted = ["LoadState", "ActiveState", "NRestarts", *entered.values(), "InactiveEnterTimestampMonotonic"]
-    _, out, _ = run(["systemctl", "show", "--property", ",".join(wanted), name])
+    out = run(["systemctl", "show", "--property", ",".join(wanted), name])[1]
     found = dict(line.partition("=")[::2] for line in out.splitlines())
     state = found.get("ActiveState") or "unknown"
     if found.get("LoadState") == "not-found":
@@ -213,7 +213,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     result: dict[str, Any] = {
         "changed": False,
         "problem": "",
-        "service": service(module.params["service"], lambda command: module.run_command(command)),
+        "service": service(module.params["service"], module.run_command),
         "label": "",
         "card": None,
         "temperature": temperature(),
@@ -247,7 +247,7 @@ def _images_in(batch: Batch) -> int:
 
 
 def _while_others_tidy(look: Callable[[], list[Batch]]) -> list[Batch]:
-    for _ in range(_TRIES - 1):
+    for _unused in range(_TRIES - 1):
         try:
             return look()
         except FileNotFoundError:

@@ -154,6 +154,9 @@ cameras:
       description: Its archives in this experiment.
       type: list
       elements: dict
+    next_archive:
+      description: Path that its next archive in this experiment gets.
+      type: str
 not_archived:
   description: For each camera whose archive could not be made, why. The role C(outcome) fails the run for it.
   type: dict

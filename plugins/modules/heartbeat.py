@@ -57,8 +57,20 @@ watching:
 
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["started", "renewed", "stopped"], "required": True},
     "config": {"type": "dict", "default": {}},
     "unit": {"type": "str", "default": ""},
 }
+
+
+def main() -> None:
+    """Refuse: all of it is done by the action plugin of this name, before there would be a module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module.fail_json(msg="the action plugin of this module is missing: install the collection again")
+
+
+if __name__ == "__main__":
+    main()

@@ -186,12 +186,12 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
     if check:
         loose, finished = _finished(card, params)
         waiting = [batch.weigh(card, found) for found in card.batches()]
-        count = len(finished) + sum(number for number, _ in waiting)
+        count = len(finished) + sum(number for number, _unused in waiting)
         return {
             "changed": count > 0,
             "batches": [],
             "images": count,
-            "bytes": card.size(finished) + sum(size for _, size in waiting),
+            "bytes": card.size(finished) + sum(size for _unused, size in waiting),
             "unreadable": [],
             "fell_back": False,
             **found,

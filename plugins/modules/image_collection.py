@@ -100,6 +100,8 @@ cleanup:
 
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "image_dir": {"type": "path", "required": True},
     "data_dir": {"type": "path", "required": True},
@@ -111,3 +113,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "bwlimit": {"type": "str", "default": ""},
     "timeout": {"type": "int", "default": 10800},
 }
+
+
+def main() -> None:
+    """Refuse: all of it is done by the action plugin of this name, before there would be a module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module.fail_json(msg="the action plugin of this module is missing: install the collection again")
+
+
+if __name__ == "__main__":
+    main()

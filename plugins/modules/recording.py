@@ -281,7 +281,7 @@ def _found(card: Card, params: dict[str, Any], loose: Sequence[str] = ()) -> dic
 def work(module: AnsibleModule) -> dict[str, Any]:
     """Do on the camera what the state asks for."""
     card = Card(module.params["image_dir"])
-    unit = Unit(module.params["service"], lambda command: module.run_command(command))
+    unit = Unit(module.params["service"], module.run_command)
     unit.check(module.params["mode"])
     if module.params["state"] != "idle" and not module.check_mode and not card.exists():
         # The service makes the image directory when it first starts. We never do: a directory of ours

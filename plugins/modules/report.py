@@ -80,6 +80,8 @@ lines:
 
 from typing import Any
 
+from ansible.module_utils.basic import AnsibleModule
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "data_dir": {"type": "path", "required": True},
     "experiments": {"type": "list", "elements": "str", "required": True},
@@ -87,3 +89,13 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "visit_minimum": {"type": "int", "default": 2},
     "heartbeat_interval": {"type": "float", "default": 60},
 }
+
+
+def main() -> None:
+    """Refuse: all of it is done by the action plugin of this name, before there would be a module."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module.fail_json(msg="the action plugin of this module is missing: install the collection again")
+
+
+if __name__ == "__main__":
+    main()

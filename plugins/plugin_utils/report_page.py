@@ -157,8 +157,7 @@ def _plot(experiment: Experiment) -> str:
         pieces: dict[int, list[int]] = {}
         at = {id(picture): column for picture, column in _columns(camera)}
         for picture in camera.detections:
-            assert picture.taken is not None
-            if begin <= picture.taken.at <= end:
+            if picture.taken is not None and begin <= picture.taken.at <= end:
                 piece = pieces.setdefault((_wall(picture.taken.at) - start) // (step * 1000), [0, 0, 0])
                 piece[at.get(id(picture), 2)] += 1
         cameras.append(

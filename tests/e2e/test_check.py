@@ -14,7 +14,7 @@ import pytest
 from e2e.station import Run, Station, today
 
 PLACED = {"wildberryeye_camtrap_dp": True, "wildberryeye_latitude": 52.52, "wildberryeye_longitude": 13.405}
-CARRIED = re.compile(r"^\w+ +[a-z ]+?  +(\d+)  +([\d.]+ MB)  *(\S*)")
+CARRIED = re.compile(r"^\w+ +[a-z ]+?  +(\d+)  +([\d.]+ MB)(?:  (\S+))?")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def carried(run: Run, station: Station) -> list[tuple[str, str, str]]:
     for name in station.cameras:
         match = CARRIED.match(run.row(name))
         assert match, run.row(name)
-        found.append((match[1], match[2], match[3]))
+        found.append((match[1], match[2], match[3] or ""))
     return found
 
 

@@ -243,7 +243,10 @@ def test_the_module_writes_it_once(station: Station, real: bool) -> None:
 
 def test_an_experiment_of_the_past_gets_no_package_it_never_had_and_keeps_its_places(station: Station) -> None:
     late = given(station, experiments=[], late=[EXPERIMENT, "unclaimed"])
-    assert run_module("camtrap_dp", late).ok()["packages"] == []
+    found = run_module("camtrap_dp", late).ok()
+    assert (
+        found["packages"] == [] and f"run camtrap_dp.yml with -e wildberryeye_experiment={EXPERIMENT}" in found["msg"]
+    )
     run_module("camtrap_dp", given(station)).ok()
     station.archive(pictures(named("10:00:00"), seed=7), part=2)
     moved = {name: {"latitude": 0, "longitude": 0} for name in SITES}

@@ -47,6 +47,13 @@ def test_a_role_describes_the_variables_that_it_has_with_their_defaults(role: st
 
 
 @pytest.mark.parametrize("role", ROLES)
+def test_a_role_has_the_page_without_which_galaxy_refuses_the_collection(role: str) -> None:
+    words = load(ROOT / "roles" / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["short_description"]
+    page = (ROOT / "roles" / role / "README.md").read_text()
+    assert page.startswith(f"# {role}\n\n{words}.\n") and f"--type role wildberryeye.orchestrator.{role}`" in page
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_what_users_set_lives_in_common_and_nowhere_else(role: str) -> None:
     prefix = "wildberryeye_" if role == "common" else f"{role}_"
     assert all(name.startswith(prefix) for name in options(role))

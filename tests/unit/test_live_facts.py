@@ -151,6 +151,14 @@ def test_images_that_are_not_home_are_said() -> None:
     assert camera("motion", records=[recorded(motion=record.CLOSING)])["state"] == "images are coming home"
 
 
+def test_a_camera_that_is_away_since_yesterday_does_not_hide_that_nothing_is_recorded_today() -> None:
+    left = recorded(record.HOME, motion=record.CLOSING)
+    tomorrow = NOW + dt.timedelta(days=1)
+    assert verdict(tomorrow, records=[left])[:2] == ("bad", "Nothing is being recorded")
+    assert verdict(tomorrow.replace(hour=3), records=[left])[:2] == ("idle", "Images are coming home")
+    assert verdict(tomorrow, records=[left], schedule=None)[:2] == ("idle", "Images are coming home")
+
+
 def test_what_a_heartbeat_thought_of_another_day_is_not_told_of_a_camera_at_rest() -> None:
     found = camera(records=[recorded(record.HOME)], beat=beat(object=thought("wedged", text="old")))
     assert (found["level"], found["text"], found["last_good"]) == ("idle", "", None)

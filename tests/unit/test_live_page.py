@@ -341,7 +341,8 @@ def test_the_page_asks_for_nothing_on_the_internet() -> None:
 def in_process(station: LiveStation, slow: float) -> Iterator[tuple[str, int]]:
     """Serve the page in this process, with so many seconds of patience; yields address and port."""
     sock = live_page.listening("127.0.0.1", 0)
-    app = live_page.App(live_page.Station(live_page.Settings(str(station.data), str(station.config), None)))
+    settings = live_page.Settings(str(station.data), str(station.config), None, live_page.TIME_LINE)
+    app = live_page.App(live_page.Station(settings), live_page.OWN)
     server = live_page.server(app, sock, slow)
     threading.Thread(target=server.run, daemon=True).start()
     yield sock.getsockname()[:2]

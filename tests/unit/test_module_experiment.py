@@ -87,6 +87,7 @@ def test_a_whole_day_from_dawn_to_archive(station: Station, real: bool) -> None:
         "recording_in": EXPERIMENT,
         "fallback": "unclaimed",
         "archives": [],
+        "next_archive": station.layout.archive(EXPERIMENT, "object", 1),
     }
     station.note(EXPERIMENT, "object", "motion")
     again = station.ok("recording", "2026-05-23 00:30:00")
@@ -100,6 +101,7 @@ def test_a_whole_day_from_dawn_to_archive(station: Station, real: bool) -> None:
     assert [Path(path).name for path in closed["made"]] == ["object_2026-05-22.zip"]
     assert closed["experiment_state"] == "closed" and closed["cameras"]["motion"]["archives"] == []
     assert public(station.data_dir) == [{**ONE, **TWO}]
+    assert closed["cameras"]["object"]["next_archive"] == station.layout.archive(EXPERIMENT, "object", 2)
     assert os.listdir(station.layout.camera(EXPERIMENT, "motion")) == ["receipts"]
     found = station.record()
     assert (found["opened"], found["closed"]) == ("2026-05-22T07:00:00+02:00", "2026-05-23T01:30:00+02:00")

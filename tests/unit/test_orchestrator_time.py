@@ -128,8 +128,9 @@ def test_an_experiment_of_another_time_zone_keeps_its_own() -> None:
 def test_the_night_in_which_the_clocks_change_has_two_offsets() -> None:
     opened = dt.datetime.fromisoformat("2026-10-24T20:00:00+02:00")
     found = CameraClock(Zone(opened), [], "object")
-    shown = (dt.datetime(2026, 10, 25, 1, 59), dt.datetime(2026, 10, 25, 3, 1))
-    assert [each.at.isoformat() for each in map(found.taken, shown) if each] == [
-        "2026-10-25T01:59:00+02:00",
-        "2026-10-25T03:01:00+01:00",
+    shown = [dt.datetime(2026, 10, 25, *at) for at in ((1, 59), (2, 30), (3, 1))]
+    assert [(each.at.isoformat(), each.doubtful) for each in map(found.taken, shown) if each] == [
+        ("2026-10-25T01:59:00+02:00", False),
+        ("2026-10-25T02:30:00+02:00", True),
+        ("2026-10-25T03:01:00+01:00", False),
     ]

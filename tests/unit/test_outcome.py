@@ -126,6 +126,9 @@ def test_check_mode_says_what_would_be() -> None:
         5,
         15,
     )
+    found = {**RECORD, "cameras": {"object": {**RECORD["cameras"]["object"], "next_archive": "/data/x/object_x.zip"}}}
+    assert said("stop", steps(recording=IDLE, batch={"images": 2}), found, check=True).next == "/data/x/object_x.zip"
+    assert said("stop", steps(recording={**IDLE, "set_aside": 0}, batch={}), found, check=True).next == ""
     assert said("start", steps(), check=True).words == "would be recording"
     assert said("collect", steps(), check=True).words == "would be collected"
     assert said("start", steps(recording=DOWN), check=True)[1:] == ("check failed", 0, 0, "unreachable by SSH", True)

@@ -15,7 +15,7 @@ ALERTS = {"failed": True, "msg": "wildberryeye_notify_urls, number 2 (tgram://â€
 def said(asked: str, **results: Any) -> dict[str, Any]:
     ready = {"wildberryeye_host_key_result": {}, "wildberryeye_check_result": {"msg": ""}}
     facts = {**ready, **{f"wildberryeye_{name}_result": result for name, result in results.items()}}
-    return readiness(["object"], {"object": facts}, asked, "all is there")
+    return readiness(["object"], {"object": facts}, asked, ["all is there"])
 
 
 @pytest.mark.parametrize(("asked", "words"), [("setup", "not ready"), ("remove", "not removed")])

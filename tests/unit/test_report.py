@@ -110,6 +110,20 @@ def test_an_archive_that_is_gone_or_damaged_is_named_and_costs_no_other(tmp_path
     assert f"object_{ID}.zip with 9 images is not there" in page(layout)
 
 
+def test_images_that_came_home_twice_are_not_called_missing(tmp_path: Path) -> None:
+    made = an_hour(tmp_path)
+    made.receipt("object", 4, 4, made.ended + 5 * MINUTE)
+    assert said(made.write()).level == "well"
+
+
+def test_images_that_were_proven_and_are_not_there_are_named_before_the_archives_are_known(tmp_path: Path) -> None:
+    made = an_hour(tmp_path)
+    made.record.cameras["object"].archives = []
+    made.receipt("object", 4, 4, made.ended + 5 * MINUTE)
+    (found, _) = gather(made.write(), ID).cameras
+    assert found.complaints == ["13 images were proven to be home, and 9 are in the archives"]
+
+
 def test_an_archive_with_fewer_images_than_its_list_names_is_named(tmp_path: Path) -> None:
     layout = an_hour(tmp_path).write()
     with zipfile.ZipFile(layout.archive(ID, "object", 2), "w") as archive:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One message to one URL through apprise, or a look at what apprise makes of some URLs.
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Leaves a notice of how a timer's run ended: systemd runs it after the playbook, whatever became of that.
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Sends alerts: takes in the notices that lie there, decides what people are told, and tries until all have got it.
 

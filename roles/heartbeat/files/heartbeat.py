@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The heartbeat: keeps the cameras of an experiment recording, and ends when there is nothing to watch.
 
@@ -11,11 +10,11 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import functools
 import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +36,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_c
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sd_notify import notify
 
 REMEDIES_AT_ONCE = 2
 REMEDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remedy.py")
@@ -123,7 +123,7 @@ class Probed(NamedTuple):
     """A probe has ended."""
 
     name: str
-    watch: watch.Watch
+    of: watch.Watch
     finding: watch.Finding
 
 
@@ -138,7 +138,7 @@ class Remedied(NamedTuple):
     """A remedy has ended."""
 
     name: str
-    watch: watch.Watch
+    of: watch.Watch
     helped: bool
     text: str
 
@@ -196,7 +196,7 @@ class Heartbeat:
         say("ended, as asked")
         return 0
 
-    def end(self, *_: object) -> None:
+    def end(self, *_unused: object) -> None:
         """End soon: a handler of signals."""
         self.ended.set()
         # What waits for the next finding waits no longer: a stop waits for this.
@@ -232,17 +232,17 @@ class Heartbeat:
             return
         now = time.monotonic()
         each = self.watched.get(done.name)
-        mine = each is not None and each.watch is done.watch
+        mine = each is not None and each.watch is done.of
         if isinstance(done, Probed):
             self._probing.discard(done.name)
-            told = done.watch.probed(now, done.finding)
+            told = done.of.probed(now, done.finding)
             if each is not None and mine:
-                told += done.watch.clock_shown(each.camera.client.offset.estimate)
+                told += done.of.clock_shown(each.camera.client.offset.estimate)
                 if done.finding.look is not None and done.finding.look.free is not None:
                     each.card.see(now, done.finding.look.free)
         else:
             del self._remedies[done.name]
-            told = done.watch.remedy_ended(now, done.helped, done.text)
+            told = done.of.remedy_ended(now, done.helped, done.text)
         if each is not None and mine:
             self._tell(each, told, now)
         if told or isinstance(done, Remedied) or now >= self._written_at + self.config.interval:
@@ -337,7 +337,7 @@ class Heartbeat:
                 if expected:
                     finding = probe.probe_expected(each.camera, pictures, timeout)
                 else:
-                    wanted = lambda: self._still_wanted(name, each.experiment)  # noqa: E731
+                    wanted = functools.partial(self._still_wanted, name, each.experiment)
                     finding = probe.probe(each.camera, pictures, timeout, patience, look_too, wanted)
             except Exception as error:  # a probe that ends without a word would never be followed by another
                 finding = watch.Finding(now, "answer", f"{type(error).__name__}: {error}", False, pictures)
@@ -357,7 +357,7 @@ class Heartbeat:
         self._remedies[name] = Remedy(remedy, process)
 
         def work() -> None:
-            out, _ = process.communicate()
+            out, _unused = process.communicate()
             lines = out.strip().splitlines()
             text = lines[-1] if lines else f"it ended with status {process.returncode}, and without a word"
             self._done.put(Remedied(name, each.watch, process.returncode == 0, text))
@@ -561,14 +561,6 @@ def _gigabytes(count: float) -> str:
 def say(line: str) -> None:
     """Write a line to the journal."""
     print(line, flush=True)
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where there is one, how it stands: sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def main() -> int:

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """One playbook for one camera, run through ansible-runner; a process of its own, because that is not thread-safe.
 
@@ -38,7 +37,7 @@ class Remedy:
         self._late = False
         """Whether because it took too long."""
 
-    def end(self, *_: object) -> None:
+    def end(self, *_unused: object) -> None:
         """End soon: a handler of signals."""
         self._asked = time.monotonic() if self._asked is None else self._asked
         # ansible-playbook passes it on to its workers, which have sessions of their own; once killed it could not.

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The time line of one experiment so far, as one line of JSON; a process of its own, whose memory goes with it.
 

@@ -82,7 +82,7 @@ function about(cameras) {
 function verdict(away) {
   if (!away) return said.verdict;
   const was = said.verdict.title;
-  const text = `What you see here is how it was at ${clock(said.now)}: “${was}”.`;
+  const text = `What you see here is how it was at ${clock(said.now)}: \u201c${was}\u201d.`;
   return { level: "warn", title: "The station does not answer", text, cameras: [] };
 }
 
