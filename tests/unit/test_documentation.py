@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import jinja2
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from unit.support import ROOT, arguments, documented
+from unit.support import PACKAGE, ROOT, arguments, documented
 
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py") if path.stem != "__init__")
 ROLES = sorted(path.parent.name for path in (ROOT / "roles").glob("*/meta"))
@@ -76,6 +77,15 @@ def test_every_variable_of_a_user_that_is_used_is_defined() -> None:
     registered = {name for name in used if name.endswith(("_result", "_failure"))}
     units = {name for name in used if re.search(rf"{name}\.(?:service|timer)|{name}@?\.j2", _all_text())}
     assert used - known - registered - units == set()
+
+
+def test_every_filter_has_the_page_that_galaxy_shows() -> None:
+    names: set[str] = set()
+    for path in (ROOT / "plugins" / "filter").glob("*.py"):
+        names |= importlib.import_module(f"{PACKAGE}.filter.{path.stem}").FilterModule().filters().keys()
+    pages = {path.stem: load(path) for path in (ROOT / "plugins" / "filter").glob("*.yml")}
+    assert names and pages.keys() == names
+    assert all(page["DOCUMENTATION"]["name"] == name and page["RETURN"] for name, page in pages.items())
 
 
 def _all_text() -> str:
