@@ -3,6 +3,7 @@
 
 Each is given to `bash` as the orchestrator's user, in a directory with `ansible.cfg`, in the order of the pages. The
 station's inventory stands in for the example's, whose addresses nobody has here; no word of a command is changed.
+Commands that stand in the same order in a block before are not run again.
 """
 
 from __future__ import annotations
@@ -13,7 +14,19 @@ from e2e.station import INVENTORY, Station
 from lab.host import CHECKOUT
 from unit.command_blocks import Block, shell_blocks
 
-BLOCKS = [each for each in shell_blocks() if each.needs == "station"]
+
+def once(blocks: list[Block]) -> list[Block]:
+    """Return those of `blocks` whose commands do not follow each other in one before."""
+    found: list[Block] = []
+    for block in blocks:
+        words = [tuple(command) for command in block.commands()]
+        before = [[tuple(command) for command in each.commands()] for each in found]
+        if not any(words == each[at : at + len(words)] for each in before for at in range(len(each))):
+            found.append(block)
+    return found
+
+
+BLOCKS = once([each for each in shell_blocks() if each.needs == "station"])
 HOME = "/home/decim/newcomer"
 # The collection as ansible-galaxy leaves it, but for the link, in a home directory that is new.
 NEWCOMER = """
@@ -24,7 +37,7 @@ ln -s "$2" "$1/.ansible/collections/ansible_collections/wildberryeye/orchestrato
 
 
 def test_there_are_blocks_to_run() -> None:
-    assert len(BLOCKS) >= 6
+    assert len(BLOCKS) >= 5
     assert sum("ansible-playbook" in block.programs() for block in BLOCKS) >= 4
 
 
