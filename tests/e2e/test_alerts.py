@@ -174,6 +174,8 @@ def test_a_card_that_stores_nothing_is_told_once_and_that_it_is_back_once(people
     station.cameras["object"].faults()
     (back,) = people.waits_for("records again", 60)
     assert back["title"].endswith("well again: object") and back["type"] == "success"
+    # One after the other, in the order of the URLs.
+    wait_until(lambda: len(people.got("mail")) >= 2, "the mail has come too", 30, 0.5)
     assert [len(people.got(kind)) for kind in ("web", "mail")] == [2, 2]
     pings = people.got("ping")
     assert len(pings) >= 3, "the heartbeat is heard of elsewhere"
