@@ -67,9 +67,8 @@ bench-report: setup
 
 # From a copy, in which the reference lies beside the pages; links lead from page to page as they do here.
 docs: setup
-	rm -rf build/docs && mkdir -p build/docs/source/tests build/docs/source/reference
-	cp -r docs inventory execution-environment.yml LICENSE build/docs/source/
-	cp -r tests/README.md tests/bench build/docs/source/tests/
+	rm -rf build/docs && mkdir -p build/docs/source/reference
+	cp -r ansible.cfg docs inventory LICENSE build/docs/source/
 	cp README.md build/docs/source/index.md
 	ANSIBLE_COLLECTIONS_PATH=collections PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-docs collection --use-current \
 		--squash-hierarchy --fail-on-error --no-breadcrumbs --dest-dir build/docs/source/reference wildberryeye.orchestrator

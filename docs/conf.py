@@ -15,7 +15,7 @@ copyright = author
 
 extensions = ["myst_parser", "sphinx_antsibull_ext"]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
-include_patterns = ["index.md", "docs/*.md", "tests/README.md", "reference/**"]
+include_patterns = ["index.md", "docs/*.md", "reference/**"]
 exclude_patterns = ["reference/environment_variables.rst"]
 
 # Anchors are those that the pages have where they lie in the repository.

@@ -220,4 +220,4 @@ def test_a_link_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None
 
 def test_every_page_is_in_the_list_of_pages() -> None:
     listed = set(re.findall(r"^\| \[[^]]+\]\(([^)]+)\)", (ROOT / "README.md").read_text(), re.M))
-    assert listed == {str(page.relative_to(ROOT)) for page in PAGES} - {"README.md"}
+    assert listed == {str(page.relative_to(ROOT)) for page in PAGES} - {"README.md", "tests/README.md"}
