@@ -7,12 +7,13 @@
 # make sanity  build the collection and put it before Ansible's own tools: ansible-test, antsibull, galaxy-importer
 # make bench   measure beside floors and limits, within the hour; BENCH=list: what there is, BENCH="two-80 tail": some
 # make bench-report   make docs/speed.md and its plot of what `make bench` has measured
+# make docs    make a site of the documentation, with the reference of all settings: build/docs/html/index.html
 # make lab-up, make lab-down    emulated cameras and an orchestrator to try things on (LAB="--cameras 4 …")
 # make clean   remove what all of these made
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mutations fuzz lint sanity bench bench-report lab-up lab-down clean
+.PHONY: help setup demo test faults mutations fuzz lint sanity bench bench-report docs lab-up lab-down clean
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=collections:tests $(VENV)/python
@@ -63,6 +64,17 @@ bench: setup
 
 bench-report: setup
 	@$(IN_TESTS) -m bench.report
+
+# From a copy, in which the reference lies beside the pages; links lead from page to page as they do here.
+docs: setup
+	rm -rf build/docs && mkdir -p build/docs/source/reference
+	cp -r ansible.cfg docs inventory LICENSE build/docs/source/
+	cp README.md build/docs/source/index.md
+	ANSIBLE_COLLECTIONS_PATH=collections PATH="$(CURDIR)/$(VENV):$$PATH" $(VENV)/antsibull-docs collection --use-current \
+		--squash-hierarchy --fail-on-error --no-breadcrumbs --dest-dir build/docs/source/reference wildberryeye.orchestrator
+	$(VENV)/sphinx-build --quiet --nitpicky --fail-on-warning --keep-going -d build/docs/read -c docs \
+		build/docs/source build/docs/html
+	@echo "docs: build/docs/html/index.html"
 
 lab-up: setup
 	@$(IN_TESTS) -m lab up $(LAB)

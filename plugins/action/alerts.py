@@ -155,16 +155,22 @@ def _said(given: dict[str, Any]) -> list[str]:
 
 
 def _services(urls: list[str]) -> tuple[dict[str, str], list[str]]:
-    """Return URL to service of those that can be understood, and a line for each of the others."""
+    """Return URL to service of those that can be understood, and a line for each that is to be written otherwise."""
     if not urls:
         return {}, []
-    names = delivery.services(DELIVER, urls)
+    services = delivery.services(DELIVER, urls)
     wrong = [
-        f"{delivery.name(urls, number)}: apprise cannot understand it ({_MANUAL})"
-        for number, found in enumerate(names)
-        if found is None
+        f"{delivery.name(urls, number)}: "
+        + (
+            f"apprise cannot understand it ({_MANUAL})"
+            if found is None
+            else f"it goes to {found.recipients}. Write one URL for each: when one of them cannot be reached, it is "
+            "tried again, and the others would get the same alert each time"
+        )
+        for number, found in enumerate(services)
+        if found is None or found.recipients > 1
     ]
-    return {url: found for url, found in zip(urls, names, strict=True) if found is not None}, wrong
+    return {url: found.name for url, found in zip(urls, services, strict=True) if found is not None}, wrong
 
 
 def _wrong_ping(url: str) -> list[str]:

@@ -50,6 +50,7 @@ def outcomes(
         result["table"] = outcome.table(rows)
         result["failed"] = any(row.failed for row in rows)
         result["notices"] = alert.of_run(asked, rows, scheduled)
+        result["notices"] += alert.of_heartbeat(first.get("wildberryeye_heartbeat_result") or {}, scheduled)
     return result
 
 

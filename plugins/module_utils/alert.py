@@ -288,6 +288,22 @@ def of_run(asked: str, rows: Iterable[Outcome], scheduled: bool) -> list[dict[st
     return found
 
 
+def of_heartbeat(found: Mapping[str, Any], scheduled: bool) -> list[dict[str, Any]]:
+    """Return likewise what is to be noticed of the heartbeat, by what its module returned; {} where it was not asked.
+
+    Where it failed it does not say whether it watches. The run tells of it at its end, which is not the end before.
+    """
+    bad = "watching" not in found
+    if "msg" not in found or (bad and not scheduled):
+        return []
+    text = (
+        f"cannot be seen to, so that nobody looks after the cameras: {one_line(str(found['msg']))}"
+        if bad
+        else "is well"
+    )
+    return [{"topic": "heartbeat/the heartbeat", "bad": bad, "text": text}]
+
+
 def _judged(asked: str, row: Outcome) -> tuple[bool | None, bool | None]:
     """Return whether the camera records, and whether its images are home; None where that is not known or asked."""
     if row.words == _GIVEN_UP:

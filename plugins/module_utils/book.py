@@ -214,6 +214,8 @@ class Book:
         self.records, self.unreadable = record.load_all(layout)
         self.changed = False
         self.merged = merged
+        self.settled: set[str] = set()
+        """Experiments of which something has come home for good, or is waited for no longer."""
 
     def bring(self, state: str) -> dict[str, Any]:
         """Bring the records into `state`, one of those below; return the module's result."""
@@ -324,6 +326,7 @@ class Book:
         return {
             **self._result(found),
             "made": self.merged.made,
+            "settled": sorted(self.settled),
             "not_archived": lines,
             "msg": "; ".join([self._closing_words(), *wrong.values()]),
         }
@@ -351,6 +354,7 @@ class Book:
         was_closed = found.closed
         if experiment.note_home(found, name, listed, events.now()):
             self._save([found])
+            self.settled.add(found.id)
             self._event(found, "home", name, archives=listed)
             if found.closed and not was_closed:
                 self._event(found, "closed")
@@ -368,6 +372,7 @@ class Book:
         for name in dict.fromkeys(self.params["give_up"]):
             for found in experiment.give_up(self.records, [name]):
                 changed.append(found)
+                self.settled.add(found.id)
                 self._event(found, "given up", name)
                 if found.state == record.CLOSED and not found.closed:
                     found.closed = events.now()
@@ -414,7 +419,7 @@ class Book:
 
     def _failures(self, found: Record) -> None:
         happened = events.read(self.layout.events(found.id))
-        last = {event.get("camera"): event for event in happened if event.get("event") != "clock"}
+        last = {event.get("camera"): event for event in happened if event.get("event") not in events.MEASURED}
         for name, text in self.params["failures"].items():
             # Said once, until something else happens to that camera: a stop may be retried all night.
             if (last.get(name, {}).get("event"), last.get(name, {}).get("text")) != ("failed", str(text)):
@@ -438,6 +443,7 @@ class Book:
                 "recording_in": mine.id if mine and wanted else "",
                 "fallback": names.UNCLAIMED if unclaimed else experiment.last_of(self.records, name),
                 "archives": entry.archives if entry else [],
+                "next_archive": closing.next_archive(self.layout, found.id, name) if found and entry else "",
             }
         return {
             "changed": self.changed or bool(self.merged.made),

@@ -18,7 +18,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from . import camtrap_rows, camtrap_site, durable, events, lock, manifest, pictures, record
+from . import camtrap_rows, camtrap_site, durable, events, heartbeat_file, lock, manifest, pictures, record
 from .camtrap_rows import Deployment, Recorded
 from .camtrap_tables import STANDARD, TABLES, Writer
 from .coverage import coverage
@@ -132,9 +132,9 @@ def _cameras(
 ) -> Iterator[Recorded]:
     """Yield what is known of each camera, one at a time: forty have more images than fit into the memory."""
     happened = events.read(layout.events(about.id))
-    watched = _watched(layout, about.id)
+    seen = heartbeat_file.last_good(layout, about.id)
     for camera, entry in sorted(about.cameras.items()):
-        known = _look(layout, about, camera, entry, happened, watched.get(camera), wanted)
+        known = _look(layout, about, camera, entry, happened, seen.get(camera), wanted)
         if known.took_part:
             inventory = wanted.sites.get(camera)
             if camera in placed and (moved or inventory is None):
@@ -173,18 +173,6 @@ def _look(
         complaints=found.complaints,
         slack=wanted.interval,
     )
-
-
-def _watched(layout: Layout, experiment: str) -> dict[str, dt.datetime]:
-    """Return until when the heartbeat is known to have watched the cameras of an experiment that goes on."""
-    try:
-        with open(layout.heartbeat(), "rb") as file:
-            said = json.load(file)
-        at = moment(said["written"])
-        mine = [name for name, each in said["cameras"].items() if each["experiment"] == experiment]
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}
-    return dict.fromkeys(mine, at) if at else {}
 
 
 def _fill(tables: Mapping[str, Writer], known: Recorded, directory: str) -> list[Deployment]:

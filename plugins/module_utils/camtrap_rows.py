@@ -198,7 +198,7 @@ def _said(image: Picture, sha256: str, compared: bool) -> list[str]:
             f"timestamp is the time in fileName {0.0 - image.taken.offset:+.2f} s, by which the clock was wrong"
         )
         if image.taken.doubtful:
-            said.append("the clock was set about then: which correction holds is not certain")
+            said.append("the clock was set about then, or summer time ended: which correction holds is not certain")
     if not image.detection:
         said.append("taken because it was asked for, not by a detection")
     return said

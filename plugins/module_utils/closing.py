@@ -49,7 +49,7 @@ def merge(layout: Layout, experiment: str, camera: str) -> list[str]:
             if all(images.get(name, source).sha256 == source.sha256 for name, source in new.items()):
                 images.update(new)
                 merged.append(path)
-        target = _free(layout, experiment, camera, len(public) + 1)
+        target = next_archive(layout, experiment, camera)
         if len(merged) == 1 and len(images) == len(archive.contents(merged[0])):
             durable.publish(merged[0], target)
             made.append(target)
@@ -78,8 +78,9 @@ def _held(public: list[str], contents: list[dict[str, str]]) -> set[tuple[str, s
     return held
 
 
-def _free(layout: Layout, experiment: str, camera: str, number: int) -> str:
-    """Return the first path of an archive from part `number` on that nothing bears."""
+def next_archive(layout: Layout, experiment: str, camera: str) -> str:
+    """Return the path that the camera's next archive gets: the first behind those that are there that nothing bears."""
+    number = len(layout.archives(experiment, camera)) + 1
     while os.path.lexists(target := layout.archive(experiment, camera, number)):
         number += 1
     return target

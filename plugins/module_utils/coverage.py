@@ -35,7 +35,7 @@ _NOTICED_AFTER = 2.0
 """Intervals after which something that is wrong has been called by its name: an interval until the first look that
 fails, and half of one until the third."""
 _WATCHED, _UNWATCHED = "watched", "unwatched"
-_HEARTBEAT = {*_WRONG, _WATCHED, _UNWATCHED, "gap", "back", "blind", "degraded"}
+_HEARTBEAT = {*_WRONG, "gap", "back", "blind", "degraded"}
 """Events that only a heartbeat writes, which ran then."""
 
 
@@ -93,7 +93,7 @@ def coverage(
         happened: all events of the experiment, in order.
         pictures: its images; those without a time do not count.
         now: the present time: where it is to record still, this is the end.
-        seen: until when a heartbeat is known to have watched it (`.heartbeat.json`), beyond what the events tell.
+        seen: when a heartbeat last found it well (`heartbeat_file.last_good`), beyond what the events tell.
         interval: seconds between two looks of the heartbeat. Two images that are not farther apart prove that the
             camera recorded between them.
     """
@@ -213,12 +213,17 @@ def _watched_until(
     """Return until when somebody saw what became of the camera, and why nobody did afterwards.
 
     While no heartbeat runs, the next one finds out whether the camera recorded on: so only the end of the last counts.
+    One that has just begun, or ends without having looked, knows no more than the one before it.
     """
     known, heartbeat = begun, False
     for at, event in mine:
-        if str(event.get("event")) in _HEARTBEAT or (event.get("event") == "clock" and event.get("by") == "heartbeat"):
+        kind = event.get("event")
+        if kind in (_WATCHED, _UNWATCHED):
+            seen_well = moment(event.get("last_good")) or (at if kind == _UNWATCHED else begun)
+            known, heartbeat = max(known, min(at, seen_well)), True
+        elif str(kind) in _HEARTBEAT or (kind == "clock" and event.get("by") == "heartbeat"):
             known, heartbeat = max(known, at), True
-        elif event.get("event") == "clock" and event.get("by") in ("start", "restart"):
+        elif kind == "clock" and event.get("by") in ("start", "restart"):
             known = max(known, at)
     if seen is not None:
         known, heartbeat = max(known, min(seen, end)), True

@@ -8,7 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import Error, one_line
 
@@ -25,8 +25,17 @@ class NoApprise(Error):
         super().__init__("send alerts", f"apprise is not installed in {sys.executable}", f"To have it, {ADVICE}")
 
 
-def services(script: str, urls: Sequence[str]) -> list[str | None]:
-    """Return for each URL the name of its service, as ``ntfy``; None if apprise cannot understand it.
+class Service(NamedTuple):
+    """What apprise makes of a URL."""
+
+    name: str
+    """As ``ntfy``."""
+    recipients: int
+    """How many a message goes to. With more than one, nobody knows who of them has got it."""
+
+
+def services(script: str, urls: Sequence[str]) -> list[Service | None]:
+    """Return what each URL stands for; None if apprise cannot understand it.
 
     Args:
         script: the path of deliver.py.
@@ -38,7 +47,7 @@ def services(script: str, urls: Sequence[str]) -> list[str | None]:
     answer = _ask(script, {"check": list(urls)}, TIMEOUT)
     if not isinstance(answer, list) or len(answer) != len(urls):
         raise Error("ask apprise about wildberryeye_notify_urls", one_line(str(answer), 60))
-    return [None if name is None else one_line(str(name), 40) for name in answer]
+    return [None if each is None else Service(one_line(str(each[0]), 40), int(each[1])) for each in answer]
 
 
 def deliver(script: str, url: str, title: str, body: str, bad: bool, timeout: float = TIMEOUT) -> str:

@@ -13,6 +13,9 @@ from typing import Any
 
 from . import durable
 
+MEASURED = ("clock", "card")
+"""Events that note what was measured: nothing has happened to the camera by them."""
+
 _AT = re.compile(rb'^\{"at": "([0-9T:.+-]{19,40})"', re.MULTILINE)
 
 

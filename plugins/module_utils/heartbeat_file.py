@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import itertools
 import json
@@ -10,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import lock, overview
+from .filling import Filling
 from .layout import Layout
-
-_AT_LEAST = 3600.0
-"""Seconds that a card must have been looked at before its rate says anything."""
+from .orchestrator_time import moment
 
 _CARRIED = 20_000_000
 """Bytes by which the free space grows where images were carried away; a log that was thrown away is smaller."""
@@ -54,16 +54,26 @@ def read(layout: Layout) -> Said:
     return Said(beat, cards)
 
 
+def last_good(layout: Layout, experiment: str) -> dict[str, dt.datetime]:
+    """Return when a heartbeat, that may have been killed since, last found each camera of an experiment well.
+
+    Where there is no such file, or it tells of another experiment, nothing is known.
+    """
+    try:
+        with open(layout.heartbeat(), "rb") as file:
+            cameras = json.load(file)["cameras"]
+        mine = {name: each for name, each in cameras.items() if each.get("experiment") == experiment}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    return {name: at for name, each in mine.items() if (at := moment(each.get("last_good"))) is not None}
+
+
 def _card(found: Mapping[str, Any]) -> Card | None:
     free = found.get("free")
     if not isinstance(free, int) or free < 0:
         return None
-    try:
-        seen = [(dt.datetime.fromisoformat(at).timestamp(), int(room)) for at, room in found["card"]["seen"]]
-    except (KeyError, TypeError, ValueError, OverflowError):
-        seen = []
-    carried = any(after > before + _CARRIED for (_unused, before), (_unused, after) in itertools.pairwise(seen))
-    if not seen or seen[-1][0] - seen[0][0] < _AT_LEAST or carried:
-        return Card(free, None)
-    (first, before), (last, after) = seen[0], seen[-1]
-    return Card(free, max(0.0, (before - after) / (last - first)))
+    card = Filling()
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):
+        card.remember(found["card"], lambda at: dt.datetime.fromisoformat(at).timestamp())
+    carried = any(after > before + _CARRIED for (_unused, before), (_unused, after) in itertools.pairwise(card.seen))
+    return Card(free, None if carried else card.rate)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from . import clock, experiment, watch
 from .errors import one_line
+from .events import MEASURED
 from .heartbeat_file import Card
 from .record import CLOSED, CLOSING, EXPECTED, GIVEN_UP, HOME, RECORDING, CameraRecord, Record
 
@@ -53,7 +54,7 @@ _LINK = {
 }
 _SENTENCES = {"gap", "back"}
 """Events whose text says all."""
-_QUIET = {"clock", "watched", "unwatched"}
+_QUIET = {*MEASURED, "watched", "unwatched"}
 """Events that nobody needs to see at a glance."""
 _EVENTS = {
     "opened": (OK, "experiment begun"),
@@ -325,13 +326,16 @@ def _verdict(
 
 
 def _resting(seen: Seen, opened: Record | None, now: dt.datetime) -> tuple[str, str, str]:
+    begun = experiment.window_begin(now, *seen.schedule) if seen.schedule else None
+    last = seen.records[0] if seen.records else None
+    # A camera that has been away for days must not hide that there is no experiment today.
+    if begun is not None and last is not None and dt.datetime.fromisoformat(last.opened) < begun:
+        return BAD, "Nothing is being recorded", f"It should be, since {begun:%H:%M}. Run start.yml."
     if opened is not None:
         waiting = [name for name, camera in opened.cameras.items() if camera.state == CLOSING]
         return IDLE, "Images are coming home", f"Not home yet: {', '.join(waiting)}."
     if seen.schedule is None:
         return IDLE, "Nothing is being recorded", ""
-    begun = experiment.window_begin(now, *seen.schedule)
-    last = seen.records[0] if seen.records else None
     if begun is None:
         return IDLE, "At rest", f"The next experiment begins at {seen.schedule.start:%H:%M}."
     if last is None:
@@ -340,8 +344,6 @@ def _resting(seen: Seen, opened: Record | None, now: dt.datetime) -> tuple[str, 
             "No experiment yet",
             f"The timer begins one at {seen.schedule.start:%H:%M}; start.yml begins one now.",
         )
-    if dt.datetime.fromisoformat(last.opened) < begun:
-        return BAD, "Nothing is being recorded", f"It should be, since {begun:%H:%M}. Run start.yml."
     return IDLE, "Ended for today", f"The next experiment begins at {seen.schedule.start:%H:%M}."
 
 

@@ -64,7 +64,8 @@ class Taken(NamedTuple):
     offset: float
     """Seconds that were taken off the time in its name."""
     doubtful: bool
-    """Whether another offset that held in the experiment would put it elsewhere, more than an interval away."""
+    """Whether another offset that held in the experiment would put it elsewhere, more than an interval away; or clocks
+    showed that time twice, in the night in which summer time ends."""
 
 
 class _Era(NamedTuple):
@@ -112,7 +113,8 @@ class CameraClock:
             if self._eras or before is not None:
                 old = self._eras.pop() if self._eras else _Era(before or 0.0, -math.inf, -math.inf, known)
                 self._eras.append(old._replace(ends=known))
-                begins = known - (_LATE * interval if note.get("by") == "heartbeat" else _NOTED_AFTER)
+                # A start and a restart have just restarted its service; the others look at one that records.
+                begins = known - (_NOTED_AFTER if note.get("by") in ("start", "restart") else _LATE * interval)
             self._eras.append(_Era(new, begins, known if begins > -math.inf else -math.inf, math.inf))
         if not self._eras:
             self._eras.append(_Era(offset or 0.0, -math.inf, -math.inf, math.inf))
@@ -137,6 +139,7 @@ class CameraClock:
             era = min(self._eras, key=lambda each: _outside(named - each.offset, each))
         at = self._zone.at(named - era.offset)
         doubtful = any(abs(other.offset - era.offset) > self._interval for other in fits)
+        doubtful = doubtful or self._zone.seconds(shown.replace(fold=1)) != named
         return Taken(at, era.offset, doubtful) if at else None
 
 

@@ -99,7 +99,9 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
         said = (
             "check failed" if wrong else "would be " + {"stop": "home", "collect": "collected"}.get(asked, "recording")
         )
-        return Outcome(camera, said, images, size, wrong or note, bool(wrong))
+        archived = str(record.get("cameras", {}).get(camera, {}).get("next_archive") or "")
+        into = archived if asked == "stop" and images else ""
+        return Outcome(camera, said, images, size, wrong or note or into, bool(wrong))
     if asked in ("start", "restart"):
         said = "recording" if recorded(steps) else "not recording"
         if recorded(steps) and wrong:

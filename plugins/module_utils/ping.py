@@ -42,9 +42,9 @@ class Ping:
         if requests is None:
             return "the Python package requests is not installed"
         try:
-            # Nothing of the answer matters but that there is one.
+            # Nothing of the answer matters but that there is one, and that it is no way to somewhere else.
             with requests.get(url, timeout=TIMEOUT, stream=True, allow_redirects=False) as answer:
-                return "" if answer.ok else f"HTTP {answer.status_code}"
+                return "" if answer.status_code // 100 == 2 else f"HTTP {answer.status_code}"
         except requests.Timeout:
             return f"no answer within {TIMEOUT:.0f} s"
         except requests.exceptions.SSLError:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from . import archive, events, pictures, record, visits
+from . import archive, events, heartbeat_file, pictures, record, visits
 from .coverage import NOT_RECORDED, UNKNOWN, Coverage, Span, coverage
 from .errors import Error, from_os_error
 from .layout import Layout
@@ -112,18 +112,17 @@ class Camera(NamedTuple):
 
     @property
     def doubtful(self) -> int:
-        """Images whose names can mean two times, because the clock went back."""
+        """Images whose names can mean two times, because the clock went back, or summer time ended."""
         return sum(each.taken is not None and each.taken.doubtful for each in self.pictures)
 
     @property
     def outside(self) -> int:
-        """Detections whose time is not within the experiment's."""
-        spans = self.coverage.spans
+        """Detections whose time is not within the experiment's, and not because it is noted to the second, or late."""
+        spans, slack = self.coverage.spans, dt.timedelta(seconds=INTERVAL)
         if not spans:
             return 0
-        return sum(
-            each.taken is not None and not spans[0].begin <= each.taken.at <= spans[-1].end for each in self.detections
-        )
+        begin, end = spans[0].begin - slack, spans[-1].end + slack
+        return sum(each.taken is not None and not begin <= each.taken.at <= end for each in self.detections)
 
     @property
     def gaps(self) -> list[Span]:
@@ -174,7 +173,7 @@ def gather(
         wrong = []
     except OSError as error:
         happened, wrong = [], [str(from_os_error("read what happened", error))]
-    seen = _seen(layout, experiment)
+    seen = heartbeat_file.last_good(layout, experiment)
     zone = Zone(opened)
     cameras = [
         _camera(layout, found, name, zone, happened, settings, now, seen.get(name), wrong)
@@ -250,18 +249,6 @@ def _value(measured: tuple[dt.datetime, Any]) -> Any:
     return measured[1]
 
 
-def _seen(layout: Layout, experiment: str) -> dict[str, dt.datetime]:
-    """Return until when a heartbeat, that may have been killed since, watched which camera."""
-    try:
-        with open(layout.heartbeat(), encoding="utf-8") as file:
-            content = json.load(file)
-        written = moment(content["written"])
-        names = [name for name, each in content["cameras"].items() if each["experiment"] == experiment]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return {}
-    return dict.fromkeys(names, written) if written else {}
-
-
 def _receipts(layout: Layout, experiment: str, camera: str) -> Receipts:
     directory = os.path.dirname(layout.receipt(experiment, camera, "x"))
     count = images = unproven = not_whole = 0
@@ -317,6 +304,7 @@ def _missing(entry: CameraRecord, read: pictures.Found, receipts: Receipts) -> l
             lines.append(f"{known['name']} with {known['images']} images is not there, or cannot be read")
         elif (found.images, found.bytes) != (known["images"], known["bytes"]):
             lines.append(f"{found.name} holds {found.images} images, and held {known['images']} when it was made")
-    if not lines and len(read.pictures) < receipts.images and not read.complaints:
+    # Once its archives are known, they say it better: what was touched on the card while it was carried came twice.
+    if not lines and not entry.archives and len(read.pictures) < receipts.images and not read.complaints:
         lines.append(f"{receipts.images} images were proven to be home, and {len(read.pictures)} are in the archives")
     return lines

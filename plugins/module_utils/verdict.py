@@ -46,8 +46,10 @@ def of_camera(camera: Camera) -> Verdict:
         found.append((BAD, "it was given up: what was left on its card is not here"))
     elif camera.entry.state == record.CLOSING:
         found.append((LOOK, "not all of its images are home yet"))
-    if camera.outside > len(camera.detections) / 2:
-        found.append((LOOK, "most of its images bear times outside the experiment; its time zone may be another one"))
+    if camera.outside:
+        # None was taken then. A camera in another time zone has few such, and all of its times are wrong.
+        bear = "image bears a time" if camera.outside == 1 else "images bear times"
+        found.append((LOOK, f"{camera.outside:,} {bear} outside the experiment: its clock or time zone is another one"))
     if camera.clock and abs(camera.clock[-1][1]) >= SET_FROM:
         found.append((LOOK, f"its clock is {said(camera.clock[-1][1])}; times here are corrected"))
     level = max((level for level, _unused in found), key=_ORDER.index, default=WELL)

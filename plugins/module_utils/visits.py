@@ -51,7 +51,6 @@ def cluster(camera: str, pictures: Iterable[Picture], gap: float = GAP, minimum:
     visits: list[Visit] = []
     alone = 0
     near: list[Picture] = []
-    longest = dt.timedelta(seconds=gap)
 
     def end() -> None:
         nonlocal alone
@@ -64,7 +63,7 @@ def cluster(camera: str, pictures: Iterable[Picture], gap: float = GAP, minimum:
     for picture in pictures:
         if not picture.detection or picture.taken is None:
             continue
-        if near and _at(picture) - _at(near[-1]) > longest:
+        if near and (_at(picture) - _at(near[-1])).total_seconds() > gap:
             end()
         near.append(picture)
     end()

@@ -290,6 +290,7 @@ class Watch:
             "since": written(self.since),
             "last_good": written(self.last_good),
             "pictures": list(self.pictures),
+            "process": self._process,
             "degraded": self._degraded,
             "restarts": len(self.budgets[RESTART].began),
             "tried": {
@@ -315,6 +316,8 @@ class Watch:
             raise ValueError(tried)
         offset = memory.get("clock_offset")
         self.clock_offset = offset if isinstance(offset, float) and math.isfinite(offset) else None
+        # Another one now, and it was restarted while nobody looked, whoever has made it detect since.
+        self._process = str(memory.get("process") or "")
         self.last_good, self.pictures, self._degraded = last_good, pictures, degraded
         for name, (began, failed) in tried.items():
             self.budgets[name].began, self.budgets[name].failed = began, failed

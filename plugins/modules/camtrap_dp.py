@@ -117,7 +117,8 @@ packages:
       description: Whether it was written, or would be.
       type: bool
 complaints:
-  description: A line for each archive that could not be read, so that its images are missing from a package.
+  description: A line for each archive that could not be read, so that its images are missing from a package; and for
+    each of O(late) that has none.
   type: list
   elements: str
   returned: success
@@ -167,6 +168,12 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
     if wrong:
         raise errors.Error(TRIED, "; ".join(wrong))
     complaints = [line for package in found for line in package.pop("complaints")]
+    complaints += [
+        f"no data package of {name}: cameras may stand elsewhere by now. If they do not, run camtrap_dp.yml with "
+        f"-e wildberryeye_experiment={name}"
+        for name in params["late"]
+        if name not in params["experiments"] and _has_none(layout, name)
+    ]
     said = [
         f"data package of {each['experiment']} with {images(each['media'])} {_became(each['changed'], check)}"
         for each in found
@@ -176,7 +183,7 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         "packages": found,
         "complaints": complaints,
         "msg": "; ".join(
-            [*(said or ["no data package to write: no experiment is meant, or nothing of it is home yet"]), *complaints]
+            [*said, *complaints] or ["no data package to write: no experiment is meant, or nothing of it is home yet"]
         ),
     }
 
@@ -184,10 +191,15 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
 def _write(
     layout: Layout, experiment: str, wanted: camtrap_package.Wanted, moved: bool, check: bool
 ) -> list[dict[str, Any]]:
-    if record.load(layout, experiment) is None or (moved and not camtrap_package.there(layout, experiment)):
+    if record.load(layout, experiment) is None or (moved and _has_none(layout, experiment)):
         return []
     package = camtrap_package.write(layout, experiment, wanted, moved, check)
     return [{"experiment": experiment, **package._asdict()}] if package.path else []
+
+
+def _has_none(layout: Layout, experiment: str) -> bool:
+    """Tell whether an experiment, which has a record, has no package."""
+    return record.load(layout, experiment) is not None and not camtrap_package.there(layout, experiment)
 
 
 def _became(changed: bool, check: bool) -> str:

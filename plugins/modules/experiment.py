@@ -154,9 +154,17 @@ cameras:
       description: Its archives in this experiment.
       type: list
       elements: dict
+    next_archive:
+      description: Path that its next archive in this experiment gets.
+      type: str
 not_archived:
   description: For each camera whose archive could not be made, why. The role C(outcome) fails the run for it.
   type: dict
+  returned: O(state=closed)
+settled:
+  description: Ids of the experiments of which a camera's images are all home now, or are waited for no longer, sorted.
+  type: list
+  elements: str
   returned: O(state=closed)
 made:
   description: Paths of the archives that were made.

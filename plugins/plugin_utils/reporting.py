@@ -6,13 +6,10 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, report_data
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, report_data, report_file
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error, one_line
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils import report_page
-
-NAME = "report.html"
-"""In the experiment's directory."""
 
 
 class Written(NamedTuple):
@@ -38,7 +35,7 @@ def write(layout: Layout, experiment: str, settings: report_data.Settings, check
         settings: what a user set.
         check: whether to write nothing, and only see whether it could be made.
     """
-    path = os.path.join(layout.experiment(experiment), NAME)
+    path = os.path.join(layout.experiment(experiment), report_file.NAME)
     tried = f"write the report of {experiment}"
     try:
         found = report_data.gather(layout, experiment, settings)

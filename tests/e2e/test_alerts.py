@@ -174,6 +174,7 @@ def test_a_card_that_stores_nothing_is_told_once_and_that_it_is_back_once(people
     station.cameras["object"].faults()
     (back,) = people.waits_for("records again", 60)
     assert back["title"].endswith("well again: object") and back["type"] == "success"
+    wait_until(lambda: len(people.got("mail")) >= 2, "the mail arrives as well", 20, 0.5)
     assert [len(people.got(kind)) for kind in ("web", "mail")] == [2, 2]
     pings = people.got("ping")
     assert len(pings) >= 3, "the heartbeat is heard of elsewhere"
@@ -191,7 +192,7 @@ def test_a_network_that_is_gone_is_one_message_with_all_cameras(people: People) 
     people.waits_for("records again", 90)
     words = "\n".join(each["message"] for each in alerts)
     assert "object: is out of reach" in words and "motion: is out of reach" in words
-    # They are looked at half an interval apart, and gathered for one.
+    # They are looked at half an interval apart, and each look takes its time.
     assert len(people.got("web", "out of reach")) == 1
 
 

@@ -97,6 +97,9 @@ def test_what_a_failed_stop_left_is_closed_by_the_next_mornings_start(station: S
     first = {name: set(station.truth(camera)) for name, camera in station.cameras.items()}
     run = station.at("2026-05-23 07:00:00", "start")
     assert "experiment 2026-05-23 opened" in run.text
+    # All of it is home now: whoever comes in the morning finds it reported.
+    assert [path.parent.name for path in station.data.glob("*/report.html")] == ["2026-05-22"]
+    assert "2026-05-22/report.html" in run.text.splitlines()[-1]
     station.wait_for_images()
     station.at("2026-05-24 01:00:00", "stop")
     station.assert_all_home()

@@ -41,6 +41,7 @@ class LiveStation:
         self.process: subprocess.Popen[str] | None = None
         self.url = ""
         self.thoughts: dict[str, dict[str, Any]] = {}
+        self.experiment = ""
 
     def knows(self, cameras: Mapping[str, tuple[str, int]], interval: float = 60) -> None:
         """Let a start have told the heartbeat of these cameras: name to mode and port on loopback."""
@@ -61,11 +62,13 @@ class LiveStation:
             },
         )
         record.save(self.layout, found)
+        self.experiment = experiment if state == record.RECORDING else self.experiment
         return found
 
     def thinks(self, name: str, state: str = "recording", alive: bool = True, **more: Any) -> None:
         """Let the heartbeat, which is this process, think so of a camera."""
         self.thoughts[name] = {
+            "experiment": self.experiment,
             "state": state,
             "text": "",
             "since": at(-3500),

@@ -23,9 +23,10 @@ class Web:
         port: its port; 0 for any.
         status: what it answers with.
         hangs: whether it takes a request and never answers.
+        most: bytes of a request, above which it refuses it.
     """
 
-    def __init__(self, port: int = 0, status: int = 200, hangs: bool = False) -> None:
+    def __init__(self, port: int = 0, status: int = 200, hangs: bool = False, most: int = 1 << 20) -> None:
         self.got: list[dict[str, Any]] = []
         """The JSON of each POST."""
         self.tries: list[float] = []
@@ -40,19 +41,20 @@ class Web:
             def do_POST(self) -> None:
                 sink.tries.append(time.monotonic())
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                if not sink.hangs and sink.status < 300:
+                too_long = len(body) > most
+                if not sink.hangs and sink.status < 300 and not too_long:
                     sink.got.append(json.loads(body))
-                self._answer()
+                self._answer(413 if too_long else 0)
 
             def do_GET(self) -> None:
                 sink.asked.append((time.time(), self.path))
                 self._answer()
 
-            def _answer(self) -> None:
+            def _answer(self, status: int = 0) -> None:
                 if sink.hangs:
                     sink._over.wait(60)
                     return
-                self.send_response(sink.status)
+                self.send_response(status or sink.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

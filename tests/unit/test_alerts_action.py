@@ -80,6 +80,12 @@ def test_a_wrong_url_is_told_by_its_number_and_the_others_are_kept(home: Home) -
     assert home.kept()["notify_urls"] == [NTFY]
 
 
+def test_an_url_for_several_people_is_told_because_one_who_is_away_has_the_others_told_again(home: Home) -> None:
+    found = home.act("present", NTFY, "mailtos://x:y@mail.example?to=me@lab.example,you@lab.example")
+    assert found["failed"] and "number 2 (mailtos://…): it goes to 2. Write one URL for each" in found["msg"]
+    assert len(home.kept()["notify_urls"]) == 2, "until that is done, it is better than nobody"
+
+
 def test_a_ping_that_is_no_url_is_told(home: Home) -> None:
     assert "wildberryeye_ping_url: begin it with https://" in home.act("present", ping_url=SECRET)["msg"]
 

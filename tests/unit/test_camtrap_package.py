@@ -489,8 +489,8 @@ def test_while_it_goes_on_the_heartbeat_says_until_when_it_recorded(station: Sta
     station.write()
     assert "Not known whether it recorded" in station.only("deployments")["deploymentComments"]
     now = dt.datetime.now().astimezone() + dt.timedelta(minutes=1)
-    cameras = {"object": {"experiment": EXPERIMENT}, "motion": {"experiment": "another"}}
-    Path(station.layout.heartbeat()).write_text(json.dumps({"written": now.isoformat(), "cameras": cameras}))
+    cameras = {"object": {"experiment": EXPERIMENT, "last_good": now.isoformat()}, "motion": {"experiment": "another"}}
+    Path(station.layout.heartbeat()).write_text(json.dumps({"cameras": cameras}))
     station.write()
     assert "recorded" not in station.only("deployments")["deploymentComments"]
 

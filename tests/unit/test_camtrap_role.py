@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_site
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camtrap_site import problems, project, site
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import Settings, gather
 from unit import camtrap_standard
 from unit.camtrap_station import PROJECT, SITES, Station, named, pictures
 from unit.support import EXPERIMENT, ROOT, run_module, tree
@@ -181,6 +182,16 @@ def test_the_inventorys_words_arrive_in_the_package(station: Station, tmp_path: 
     assert camtrap_standard.complaints(station.directory, camtrap_standard.ours) == []
 
 
+def test_what_counts_as_a_visit_is_the_same_in_package_and_report(station: Station, tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text(PLAY)
+    visits = ["-e", "wildberryeye_visit_gap=0.5", "-e", "wildberryeye_visit_minimum=1"]
+    status, lines = play(station, str(tmp_path / "play.yml"), "wildberryeye_latitude: 1", *OF_TODAY, *visits)
+    assert status == 0, lines
+    (shown,) = [each for each in gather(station.layout, EXPERIMENT, Settings(0.5, 1)).cameras if each.name == "object"]
+    levels = [row["observationLevel"] for row in station.rows("observations")]
+    assert levels.count("event") == len(shown.visits) == 2
+
+
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_a_package_that_cannot_be_written_costs_a_line_at_the_end(
     station: Station, tmp_path: Path, scheduled: bool
@@ -232,7 +243,10 @@ def test_the_module_writes_it_once(station: Station, real: bool) -> None:
 
 def test_an_experiment_of_the_past_gets_no_package_it_never_had_and_keeps_its_places(station: Station) -> None:
     late = given(station, experiments=[], late=[EXPERIMENT, "unclaimed"])
-    assert run_module("camtrap_dp", late).ok()["packages"] == []
+    found = run_module("camtrap_dp", late).ok()
+    assert (
+        found["packages"] == [] and f"run camtrap_dp.yml with -e wildberryeye_experiment={EXPERIMENT}" in found["msg"]
+    )
     run_module("camtrap_dp", given(station)).ok()
     station.archive(pictures(named("10:00:00"), seed=7), part=2)
     moved = {name: {"latitude": 0, "longitude": 0} for name in SITES}

@@ -152,6 +152,17 @@ def test_a_heartbeat_that_was_killed_and_came_back_found_out_what_had_become_of_
     ]
 
 
+def test_a_heartbeat_that_came_back_just_before_the_end_knows_nothing_of_the_outage() -> None:
+    # Power was off from ten on; a start that was due closed the experiment before the cameras were looked at.
+    for name in ("watched", "unwatched"):
+        back = {**event("12:59:50", name), "last_good": at("10:00:00").isoformat()}
+        found = look(*STARTED, back, STOPPED[0], images=every(10, "07:01:00", "10:00:20"))
+        assert told(found)[1:] == [
+            ("recording", "07:01:00", "10:00:20", ""),
+            ("unknown", "10:00:20", "13:00:00", "the heartbeat did not run"),
+        ]
+
+
 def test_a_gap_that_is_still_open_lasts_until_the_end() -> None:
     found = look(*STARTED, event("12:00:00", "dead"), *STOPPED, images=every(10, "07:01:00", "11:59:10"))
     assert told(found)[1:] == [

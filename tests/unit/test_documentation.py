@@ -4,7 +4,11 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +83,6 @@ def test_every_variable_of_a_user_that_is_used_is_defined() -> None:
     assert used - known - registered - units == set()
 
 
-def test_every_filter_has_the_page_that_galaxy_shows() -> None:
-    names: set[str] = set()
-    for path in (ROOT / "plugins" / "filter").glob("*.py"):
-        names |= importlib.import_module(f"{PACKAGE}.filter.{path.stem}").FilterModule().filters().keys()
-    pages = {path.stem: load(path) for path in (ROOT / "plugins" / "filter").glob("*.yml")}
-    assert names and pages.keys() == names
-    assert all(page["DOCUMENTATION"]["name"] == name and page["RETURN"] for name, page in pages.items())
-
-
 def _all_text() -> str:
     return "\n".join(path.read_text() for path in (ROOT / "roles").rglob("*.yml"))
 
@@ -114,3 +109,42 @@ def test_a_module_is_documented_with_examples_and_what_it_returns(module: str) -
         given = task[f"wildberryeye.orchestrator.{module}"]
         assert given.keys() <= arguments(module).keys()
         assert {name for name, spec in arguments(module).items() if spec.get("required")} <= given.keys()
+
+
+FILTERS = sorted(
+    (name, filter_)
+    for path in (ROOT / "plugins" / "filter").glob("*.py")
+    for name, filter_ in importlib.import_module(f"{PACKAGE}.filter.{path.stem}").FilterModule().filters().items()
+)
+
+
+@pytest.mark.parametrize(("name", "function"), FILTERS, ids=[name for name, _ in FILTERS])
+def test_a_filter_is_documented_with_the_arguments_that_it_takes(name: str, function: Callable[..., Any]) -> None:
+    text = load(ROOT / "plugins" / "filter" / f"{name}.yml")
+    described = text["DOCUMENTATION"]
+    _, *taken = inspect.signature(function).parameters.values()
+    assert described["name"] == name
+    assert described.get("positional", "") == ", ".join(each.name for each in taken)
+    assert described["options"].keys() == {"_input", *(each.name for each in taken)}
+    for each in taken:
+        required = each.default is inspect.Parameter.empty
+        option = described["options"][each.name]
+        assert option.get("required", False) == required and (required or option["default"] == each.default), each.name
+    assert text["RETURN"] and all(task["ansible.builtin.debug"] for task in yaml.safe_load(text["EXAMPLES"]))
+
+
+def test_there_is_no_documentation_of_a_filter_that_is_none() -> None:
+    assert {path.stem for path in (ROOT / "plugins" / "filter").glob("*.yml")} == {name for name, _ in FILTERS}
+
+
+def test_the_container_for_awx_has_the_requirements_that_everything_is_tested_with(tmp_path: Path) -> None:
+    builder = Path(sys.executable).with_name("ansible-builder")
+    subprocess.run([builder, "create", "--context", tmp_path / "context"], cwd=ROOT, check=True, capture_output=True)
+    required = set((ROOT / "requirements.txt").read_text().splitlines())
+    asked = load(ROOT / "execution-environment.yml")["dependencies"]
+    assert {asked["ansible_core"]["package_pip"], asked["ansible_runner"]["package_pip"]} <= required
+    made = {text for path in (tmp_path / "context").rglob("requirements.txt") for text in path.read_text().splitlines()}
+    assert required <= made
+    assert "wildberryeye.orchestrator" in "".join(
+        p.read_text() for p in (tmp_path / "context").rglob("requirements.yml")
+    )

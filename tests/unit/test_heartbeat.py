@@ -343,6 +343,54 @@ def test_from_when_until_when_it_watched_is_told(station: Station) -> None:
     assert watching[2:] == [("unwatched", "object"), ("unwatched", "motion")]
 
 
+def test_one_that_comes_back_tells_until_when_the_camera_was_seen_to_record_and_not_that_it_did_since(
+    station: Station,
+) -> None:
+    station.camera()
+    station.watching()
+    seen = station.thinks()["last_good"]
+    station.end(signal.SIGKILL)
+    killed = time.time()
+    time.sleep(2)
+    # Nothing can be found out about it any more.
+    station.cameras["object"].end()
+    station.start()
+    wait_for(lambda: len(watched(station)) == 2)
+    assert seen <= watched(station)[1]["last_good"]
+    assert dt.datetime.fromisoformat(watched(station)[1]["last_good"]).timestamp() <= killed
+    station.decide(record.CLOSING)
+    assert station.ends() == 0
+    assert watched(station, "unwatched")[0]["last_good"] == watched(station)[1]["last_good"]
+
+
+def test_what_one_that_was_killed_had_seen_is_told_though_the_experiment_is_over_and_only_once(
+    station: Station,
+) -> None:
+    station.camera()
+    station.watching()
+    station.end(signal.SIGKILL)
+    last_good = station.thinks()["last_good"]
+    station.decide(record.HOME)
+    for _ in range(2):
+        assert station.start().ends() == 0
+        assert [each["last_good"] for each in watched(station, "unwatched")] == [last_good]
+
+
+def test_the_end_of_one_experiment_and_the_begin_of_the_next_are_told_in_each(station: Station) -> None:
+    station.camera(start=False)
+    station.decide()
+    beat = station.beat()
+    station.decide(record.CLOSING)
+    station.decide(experiment="2026-05-23")
+    beat._read_records(time.monotonic())
+    assert len(watched(station, "unwatched")) == 1
+    assert [each["event"] for each in events.read(station.layout.events("2026-05-23"))] == ["watched"]
+
+
+def watched(station: Station, event: str = "watched") -> list[dict[str, Any]]:
+    return [each for each in events.read(station.layout.events(EXPERIMENT)) if each["event"] == event]
+
+
 def test_it_ends_when_it_is_asked_to_though_a_probe_hangs(station: Station) -> None:
     camera = station.camera()
     station.configure(timeout=60)

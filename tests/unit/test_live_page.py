@@ -25,7 +25,7 @@ import requests
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, record
 from lab.emulated import Lab, wait_for
-from unit.live_station import SCRIPT, LiveStation
+from unit.live_station import SCRIPT, LiveStation, at
 from unit.support import ROOT
 
 SECRET = "nobody is to see this"
@@ -341,7 +341,8 @@ def test_the_page_asks_for_nothing_on_the_internet() -> None:
 def in_process(station: LiveStation, slow: float) -> Iterator[tuple[str, int]]:
     """Serve the page in this process, with so many seconds of patience; yields address and port."""
     sock = live_page.listening("127.0.0.1", 0)
-    app = live_page.App(live_page.Station(live_page.Settings(str(station.data), str(station.config), None)))
+    settings = live_page.Settings(str(station.data), str(station.config), None, live_page.TIME_LINE)
+    app = live_page.App(live_page.Station(settings), live_page.OWN)
     server = live_page.server(app, sock, slow)
     threading.Thread(target=server.run, daemon=True).start()
     yield sock.getsockname()[:2]
@@ -560,6 +561,15 @@ def test_the_time_line_is_made_beside_and_costs_the_page_no_memory(station: Live
     assert set(line["cameras"]) == {"object", "motion"}
     assert line["cameras"]["object"]["spans"][-1][2] == "recording"
     assert station.end().count("no time line") == 0
+
+
+def test_what_a_heartbeat_saw_before_it_was_killed_is_still_known_afterwards(station: LiveStation) -> None:
+    station.thinks("object", alive=False, last_good=at(-1800))
+    events.append(station.layout.events(TODAY), "recording", "object")
+    url = station.serve()
+    line = wait_for(lambda: state(url)["time_line"], 20)
+    recorded, lost = line["cameras"]["object"]["spans"][-2:]
+    assert (recorded[2], lost[2]) == ("recording", "unknown") and abs(lost[0] - (time.time() - 1800)) < 60
 
 
 def test_a_time_line_that_cannot_be_made_costs_nothing_else(station: LiveStation) -> None:

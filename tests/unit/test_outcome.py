@@ -14,7 +14,7 @@ DOWN = {"failed": True, "reached": False, "msg": "unreachable by SSH"}
 IDLE = {"reached": True, "waiting": 1, "set_aside": 3, "bytes": 10}
 BATCH = {"batches": [{"batch": "x"}], "images": 3, "bytes": 10}
 RECEIPT = {"images": 3, "bytes": 2_000_000}
-RECORD = {"id": "e", "data_dir": "/d", "cameras": {"object": {"state": "home", "archives": []}}}
+RECORD: dict[str, Any] = {"id": "e", "data_dir": "/d", "cameras": {"object": {"state": "home", "archives": []}}}
 
 
 def steps(failure: str = "", **results: Any) -> dict[str, Any]:
@@ -126,6 +126,9 @@ def test_check_mode_says_what_would_be() -> None:
         5,
         15,
     )
+    found = {**RECORD, "cameras": {"object": {**RECORD["cameras"]["object"], "next_archive": "/data/x/object_x.zip"}}}
+    assert said("stop", steps(recording=IDLE, batch={"images": 2}), found, check=True).next == "/data/x/object_x.zip"
+    assert said("stop", steps(recording={**IDLE, "set_aside": 0}, batch={}), found, check=True).next == ""
     assert said("start", steps(), check=True).words == "would be recording"
     assert said("collect", steps(), check=True).words == "would be collected"
     assert said("start", steps(recording=DOWN), check=True)[1:] == ("check failed", 0, 0, "unreachable by SSH", True)

@@ -78,5 +78,12 @@ def test_whatever_is_wrong_is_said_in_words_that_tell_no_secret(url: str, words:
     assert ping.Ping.ask(url) == words
 
 
+@pytest.mark.parametrize("status", [301, 302])
+def test_one_that_is_sent_elsewhere_has_not_arrived(web: Web, status: int) -> None:
+    # By the page at which a hotel's Wi-Fi wants a password, or from http:// to https://.
+    web.status = status
+    assert ping.Ping.ask(web.ping) == f"HTTP {status}"
+
+
 def test_one_that_speaks_no_tls_is_not_trusted(web: Web) -> None:
     assert ping.Ping.ask(web.ping.replace("http:", "https:")) == "its certificate is not trusted"

@@ -110,6 +110,20 @@ def test_an_archive_that_is_gone_or_damaged_is_named_and_costs_no_other(tmp_path
     assert f"object_{ID}.zip with 9 images is not there" in page(layout)
 
 
+def test_images_that_came_home_twice_are_not_called_missing(tmp_path: Path) -> None:
+    made = an_hour(tmp_path)
+    made.receipt("object", 4, 4, made.ended + 5 * MINUTE)
+    assert said(made.write()).level == "well"
+
+
+def test_images_that_were_proven_and_are_not_there_are_named_before_the_archives_are_known(tmp_path: Path) -> None:
+    made = an_hour(tmp_path)
+    made.record.cameras["object"].archives = []
+    made.receipt("object", 4, 4, made.ended + 5 * MINUTE)
+    (found, _) = gather(made.write(), ID).cameras
+    assert found.complaints == ["13 images were proven to be home, and 9 are in the archives"]
+
+
 def test_an_archive_with_fewer_images_than_its_list_names_is_named(tmp_path: Path) -> None:
     layout = an_hour(tmp_path).write()
     with zipfile.ZipFile(layout.archive(ID, "object", 2), "w") as archive:
@@ -131,8 +145,7 @@ def test_an_experiment_that_goes_on_says_so(tmp_path: Path) -> None:
         entry.state = "recording"
     layout = made.write()
     heartbeat = {
-        "written": made.ended.isoformat(),
-        "cameras": {name: {"experiment": ID} for name in ("object", "motion")},
+        "cameras": {name: {"experiment": ID, "last_good": made.ended.isoformat()} for name in ("object", "motion")},
     }
     Path(layout.heartbeat()).write_text(json.dumps(heartbeat))
     found = gather(layout, ID, now=made.ended)
@@ -184,6 +197,22 @@ def test_a_camera_that_keeps_another_time_zone_is_named(tmp_path: Path) -> None:
     (camera,) = gather(layout, ID).cameras
     assert camera.outside == 6 and "time zone" in verdict.of_camera(camera).words
     assert plotted(page(layout))["cameras"][0]["pieces"] == []
+
+
+def test_a_camera_whose_time_zone_is_the_next_is_named_though_few_of_its_images_show_it(tmp_path: Path) -> None:
+    made = Made(tmp_path / "data", 12)
+    hourly = [image for hour in range(12) for image in burst("object", 60 * hour + 30 - 60)]
+    made.camera("object", "object", hourly)
+    layout = made.write()
+    (camera,) = gather(layout, ID).cameras
+    assert camera.outside == 3 and said(layout).level == "look"
+    assert "3 images bear times outside the experiment" in verdict.of_camera(camera).words
+
+
+def test_a_time_that_is_known_to_the_second_only_is_not_called_outside(tmp_path: Path) -> None:
+    made = Made(tmp_path / "data", 1)
+    made.camera("object", "object", [*burst("object", 5), *burst("object", 60.2)])
+    assert [camera.outside for camera in gather(made.write(), ID).cameras] == [0]
 
 
 def test_a_day_with_everything_in_it_has_its_gaps(tmp_path: Path) -> None:

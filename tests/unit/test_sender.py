@@ -134,6 +134,21 @@ def test_several_cameras_are_one_message_and_that_they_are_back_another(orchestr
     assert second["type"] == "success" and len(first["message"].splitlines()) == 2
 
 
+def test_all_that_waited_for_a_day_arrives_where_a_message_may_not_be_long(orchestrator: Orchestrator) -> None:
+    strict = Web(most=4200)
+    try:
+        orchestrator.settings(f"mmost://127.0.0.1:{strict.port}/{SECRET.replace('-', '')}")
+        for number in range(60):
+            orchestrator.notice(
+                f"camera/camera{number}", text=f"is out of reach, for 10 min: {'no route to host; ' * 6}"
+            )
+        orchestrator.sent()
+        said = "\n".join(each["text"] for each in strict.got)
+        assert len(strict.got) > 1 and all(f"camera{number}: is out" in said for number in range(60))
+    finally:
+        strict.close()
+
+
 def test_what_comes_while_it_waits_goes_with_it(orchestrator: Orchestrator, web: Web) -> None:
     orchestrator.settings(web.url, gather=2)
     orchestrator.notice("camera/object")
@@ -380,4 +395,4 @@ def test_an_url_is_called_by_its_number_and_kind_alone(url: str, name: str) -> N
 
 def test_what_apprise_understands_is_told_by_the_names_of_services() -> None:
     urls = [f"ntfy://{SECRET}", f"tgram://{SECRET}", SECRET, "json://127.0.0.1"]
-    assert delivery.services(str(FILES / "deliver.py"), urls) == ["ntfy", None, None, "JSON"]
+    assert delivery.services(str(FILES / "deliver.py"), urls) == [("ntfy", 1), None, None, ("JSON", 1)]

@@ -54,6 +54,20 @@ def test_outcomes_tell_who_is_home_and_who_failed() -> None:
     assert station.outcomes(["a"], found, "start")["failed"] is False
 
 
+def test_a_heartbeat_that_a_timer_could_not_start_is_to_be_noticed() -> None:
+    def noticed(result: dict[str, Any], scheduled: bool = True) -> list[Any]:
+        found = {"a": hostvars(recording_result={"reached": True, "waiting": 0}, heartbeat_result=result)}
+        notices = station.outcomes(found, found, "start", scheduled)["notices"]
+        return [(each["bad"], each["text"]) for each in notices if each["topic"] == "heartbeat/the heartbeat"]
+
+    failed = {"msg": "start the heartbeat: Unit not found"}
+    assert noticed(failed) == [
+        (True, "cannot be seen to, so that nobody looks after the cameras: start the heartbeat: Unit not found")
+    ]
+    assert noticed(failed, scheduled=False) == [] and noticed({"skipped": True}) == [] and noticed({}) == []
+    assert noticed({"msg": "the heartbeat watches", "watching": True}) == [(False, "is well")]
+
+
 def test_what_a_timers_run_did_not_achieve_is_to_be_noticed_and_by_hand_only_what_is_well() -> None:
     found: dict[str, dict[str, Any]] = {
         "a": hostvars(recording_result={"reached": True, "waiting": 0}),

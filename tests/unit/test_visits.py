@@ -31,6 +31,12 @@ def test_a_minimum_of_one_makes_a_visit_of_each() -> None:
     assert cluster("object", [], minimum=1).visits == []
 
 
+def test_a_gap_of_any_length_is_one() -> None:
+    for gap in (float("inf"), 1e20):
+        assert len(cluster("object", pictures(0, 1, 9_000_000), gap=gap).visits) == 1
+    assert cluster("object", pictures(0, 1), gap=-1).alone == 2
+
+
 def test_a_picture_that_the_heartbeat_asked_for_is_no_visitor() -> None:
     manual = pictures(0, 1, 2, kind="manual")
     unknown = [each._replace(taken=None) for each in pictures(3, 4)]

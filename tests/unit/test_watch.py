@@ -552,6 +552,17 @@ def test_a_heartbeat_that_is_started_again_knows_how_long_to_back_off() -> None:
     assert again.probe("refused", STOPPED, 3).watch.budgets[RESTART].allowed_at(again.now) == ended + 20
 
 
+def test_a_restart_while_no_heartbeat_ran_is_seen_though_somebody_has_made_it_detect_since() -> None:
+    before = OLD._replace(process="before")
+    camera = Camera().probe(look=before)
+    began = camera.watch.last_good
+    for process, told in (("before", []), ("after", [("gap", began)])):
+        again = Camera(now=camera.now + 600)
+        again.watch = through_a_file(camera, again.now)
+        again.probe(look=OLD._replace(process=process))
+        assert [(event.name, event.began) for event in again.told] == told
+
+
 @pytest.mark.parametrize("shift", [-3e8, 3e8])
 def test_a_wall_clock_that_jumped_meanwhile_keeps_no_camera_from_being_restarted(shift: float) -> None:
     camera = down()

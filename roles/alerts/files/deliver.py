@@ -4,7 +4,7 @@
 A process of its own, so that a delivery that hangs can be ended, and apprise takes memory only as long as there is
 something to deliver. It is asked through its standard input, as nobody can see that; no URL is in anything it says.
 
-    {"check": [URL, …]}                           answers with a list: the name of the service, or null
+    {"check": [URL, …]}                           answers with a list: [name of the service, recipients], or null
     {"url": …, "title": …, "body": …, "bad": …}   answers with "", or with what went wrong
 """
 
@@ -45,17 +45,22 @@ def main() -> int:
     return 0
 
 
-def check(apprise: Any, urls: list[str]) -> list[str | None]:
-    """Return for each URL the name of its service, None if it cannot be understood."""
+def check(apprise: Any, urls: list[str]) -> list[tuple[str, int] | None]:
+    """Return for each URL the name of its service and how many it goes to, None if it cannot be understood."""
     found = (apprise.Apprise.instantiate(url, suppress_exceptions=True) for url in urls)
-    return [None if each is None else str(each.service_name) for each in found]
+    return [None if each is None else (str(each.service_name), len(each)) for each in found]
 
 
 def deliver(apprise: Any, asked: dict[str, Any], heard: Heard) -> str:
     """Deliver a message; return what went wrong, empty if nothing did."""
-    sender = apprise.Apprise()
-    if not sender.add(asked["url"]):
+    service = apprise.Apprise.instantiate(asked["url"], suppress_exceptions=True)
+    if service is None:
         return "it cannot be understood"
+    if service.overflow_mode == apprise.OverflowMode.UPSTREAM:
+        # A message that is too long for a service would be refused, today and whenever it is tried again.
+        service.overflow_mode = apprise.OverflowMode.SPLIT
+    sender = apprise.Apprise()
+    sender.add(service)
     kind = apprise.NotifyType.WARNING if asked["bad"] else apprise.NotifyType.SUCCESS
     # Whatever stands in it is text, and no markup.
     done = sender.notify(

@@ -15,7 +15,6 @@ import json
 import os
 import queue
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -37,6 +36,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_c
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sd_notify import notify
 
 REMEDIES_AT_ONCE = 2
 REMEDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remedy.py")
@@ -166,7 +166,8 @@ class Heartbeat:
         """What kept a notice from being left, as long as it does."""
         self._ping = Ping(say)
         self._pinged_at = -config.interval
-        self._remembered = self._memories()
+        self._remembered, ended = self._memories()
+        self._untold = {} if ended else dict(self._remembered)
         names = sorted(config.cameras)
         self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
         self._phase = time.monotonic()
@@ -190,8 +191,8 @@ class Heartbeat:
         self._end_remedies()
         for each in self.watched.values():
             # What becomes of a camera from here on nobody sees, and who reads the events later should know.
-            self._tell(each, [watch.Event("unwatched", "the heartbeat was asked to end")], time.monotonic())
-        self._remember()
+            self._tell_of_watching(each, "unwatched", "the heartbeat was asked to end", time.monotonic())
+        self._remember(ended=True)
         say("ended, as asked")
         return 0
 
@@ -270,13 +271,16 @@ class Heartbeat:
                             f"{name}: not watched, though it is to record {found.id}: not in the inventory"
                         )
         self._complain(complaints)
-        for name in wanted.keys() - self.watched.keys():
-            self._tell(wanted[name], [watch.Event("watched", f"for experiment {wanted[name].experiment}")], now)
-        for name in self.watched.keys() - wanted.keys():
-            self._tell(self.watched[name], [watch.Event("unwatched", "it is not to record any more")], now)
-        news = wanted.keys() != self.watched.keys()
+        self._tell_for_a_killed_one(records)
+        before, after = (
+            {(name, each.experiment): each for name, each in watched.items()} for watched in (self.watched, wanted)
+        )
+        for key in before.keys() - after.keys():
+            self._tell_of_watching(before[key], "unwatched", "it is not to record any more", now)
+        for key in after.keys() - before.keys():
+            self._tell_of_watching(after[key], "watched", f"for experiment {after[key].experiment}", now)
         self.watched = wanted
-        if news:
+        if before.keys() != after.keys():
             self._remember()
 
     def _disk_is_there(self) -> bool:
@@ -466,8 +470,32 @@ class Heartbeat:
                 # A full disk must not end the watch.
                 say(str(from_os_error("write the events", error)))
 
-    def _remember(self) -> None:
-        """Write what the heartbeat thinks, for status.yml and for the next heartbeat."""
+    def _tell_of_watching(self, each: Watched, event: str, text: str, now: float) -> None:
+        """Tell that a camera is watched from now on, or not any more, and until when it is known to have recorded.
+
+        One that comes back has seen nothing of the meantime yet, and may never do: a stop can be faster.
+        """
+        self._tell(each, [watch.Event(event, text, None, {"last_good": self._iso(each.watch.last_good)})], now)
+
+    def _tell_for_a_killed_one(self, records: list[record.Record]) -> None:
+        """Tell until when an earlier heartbeat, which had no time to, saw cameras that are not to record any more."""
+        for name, memory in self._untold.items():
+            for found in records:
+                entry = found.cameras.get(name) if found.id == memory.get("experiment") else None
+                if entry is not None and entry.state not in (record.EXPECTED, record.RECORDING):
+                    said = {"text": "an earlier heartbeat was killed", "last_good": memory.get("last_good")}
+                    try:
+                        events.append(self.layout.events(found.id), "unwatched", name, **said)
+                    except OSError as error:
+                        say(str(from_os_error("write the events", error)))
+        self._untold = {}
+
+    def _remember(self, ended: bool = False) -> None:
+        """Write what the heartbeat thinks, for status.yml and for the next heartbeat.
+
+        Args:
+            ended: whether it has said that it watches no more.
+        """
         self._written_at = time.monotonic()
         owner = lock.Owner.of(os.getpid(), "heartbeat")
         cameras = {
@@ -486,6 +514,7 @@ class Heartbeat:
             "started": owner.started,
             "boot": owner.boot,
             "written": events.now(),
+            "ended": ended,
             "cameras": cameras,
         }
         path = self.layout.heartbeat()
@@ -497,13 +526,17 @@ class Heartbeat:
         except OSError as error:
             say(str(from_os_error("write down what is known", error)))
 
-    def _memories(self) -> dict[str, Any]:
+    def _memories(self) -> tuple[dict[str, Any], bool]:
+        """Return what an earlier heartbeat knew of each camera, and whether it has said that it watches no more."""
         try:
             with open(self.layout.heartbeat(), encoding="utf-8") as file:
-                found = json.load(file)["cameras"]
+                content = json.load(file)
+            found, ended = content["cameras"], content.get("ended") is not False
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return {}
-        return {name: each for name, each in found.items() if isinstance(each, dict)} if isinstance(found, dict) else {}
+            return {}, True
+        if not isinstance(found, dict):
+            return {}, True
+        return {name: each for name, each in found.items() if isinstance(each, dict)}, ended
 
     def _read(self, written: str) -> float:
         """Return a time that was written; one of before 1970 cannot be written again."""
@@ -528,14 +561,6 @@ def _gigabytes(count: float) -> str:
 def say(line: str) -> None:
     """Write a line to the journal."""
     print(line, flush=True)
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where there is one, how it stands: sd_notify(3)."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if address:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.sendto(state.encode(), f"\0{address[1:]}" if address.startswith("@") else address)
 
 
 def main() -> int:

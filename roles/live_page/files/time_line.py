@@ -27,7 +27,6 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.orchestrator_time import (
     CameraClock,
     Zone,
-    moment,
 )
 
 BIN = 300
@@ -49,10 +48,8 @@ def time_line(layout: Layout, found: record.Record, interval: float, now: dt.dat
     """
     opened = dt.datetime.fromisoformat(found.opened)
     happened = events.read(layout.events(found.id))
-    beat = heartbeat_file.read(layout).beat
-    cameras = {
-        name: _camera(layout, found, name, happened, beat["cameras"].get(name), interval, now) for name in found.cameras
-    }
+    seen = heartbeat_file.last_good(layout, found.id)
+    cameras = {name: _camera(layout, found, name, happened, seen.get(name), interval, now) for name in found.cameras}
     ends = [span[1] for camera in cameras.values() for span in camera["spans"]]
     end = now.timestamp() if found.state == record.RECORDING else max(ends, default=now.timestamp())
     return {"experiment": found.id, "begin": opened.timestamp(), "end": end, "bin": BIN, "cameras": cameras}
@@ -63,7 +60,7 @@ def _camera(
     found: record.Record,
     name: str,
     happened: list[dict[str, Any]],
-    thought: dict[str, Any] | None,
+    seen: dt.datetime | None,
     interval: float,
     now: dt.datetime,
 ) -> dict[str, Any]:
@@ -71,7 +68,6 @@ def _camera(
     clock = CameraClock(Zone(opened), happened, name, entry.clock_offset, interval)
     images = pictures.found(layout, found.id, name, clock).pictures
     taken = [each.taken.at.timestamp() for each in images if each.detection and each.taken is not None]
-    seen = moment(thought["last_good"]) if thought else None
     covered = coverage.coverage(opened, name, entry, happened, images, now, seen, interval)
     bins = collections.Counter(int(at // BIN) * BIN for at in taken)
     # Until it is first made to record it misses nothing that anybody waits for.

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What `--check` foretells is what the run then does, by name and size, and looking ahead touches nothing.
+
+Of `setup` and `remove`, test_setup.py says the same; of `status`, which changes nothing at all, test_status.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from e2e.station import Run, Station, today
+
+PLACED = {"wildberryeye_camtrap_dp": True, "wildberryeye_latitude": 52.52, "wildberryeye_longitude": 13.405}
+CARRIED = re.compile(r"^\w+ +[a-z ]+?  +(\d+)  +([\d.]+ MB)(?:  (\S+))?")
+
+
+@pytest.fixture
+def recorded(station: Station) -> Station:
+    """A station whose cameras have recorded a little, with a heartbeat, and see nothing any more."""
+    station.variables(**PLACED)
+    station.play("start")
+    station.wait_for_images()
+    for camera in station.cameras.values():
+        camera.settings(detect_limit=0)
+        camera.restart_service()
+        camera.wait_port()
+    return station
+
+
+def untouched(station: Station, run: Callable[[], Run]) -> Run:
+    """Return what a run said that must touch neither side."""
+    before = station.footprint()
+    processes = [len(camera.detecting()) for camera in station.cameras.values()]
+    done = run()
+    assert station.footprint() == before
+    assert [len(camera.detecting()) for camera in station.cameras.values()] == processes
+    return done
+
+
+def carried(run: Run, station: Station) -> list[tuple[str, str, str]]:
+    """Return images, bytes and archive in the lines of the table at the end."""
+    found = []
+    for name in station.cameras:
+        match = CARRIED.match(run.row(name))
+        assert match, run.row(name)
+        found.append((match[1], match[2], match[3] or ""))
+    return found
+
+
+def test_a_start_that_is_looked_at_first_opens_what_was_foretold(station: Station) -> None:
+    told = untouched(station, lambda: station.play("start", "--check"))
+    assert station.experiments() == [] and today() in told.text
+    assert all("would be recording" in told.row(name) for name in station.cameras)
+    station.play("start")
+    assert station.experiments() == [today()]
+
+
+def test_a_restart_that_is_looked_at_first_restarts_nothing(recorded: Station) -> None:
+    told = untouched(recorded, lambda: recorded.play("restart", "--check", "--limit", "object"))
+    assert "would be recording" in told.row("object")
+
+
+@pytest.mark.parametrize("playbook", ["collect", "stop"])
+def test_what_would_be_carried_home_is_what_is_then_carried(recorded: Station, playbook: str) -> None:
+    told = untouched(recorded, lambda: recorded.play(playbook, "--check"))
+    done = recorded.play(playbook)
+    assert [each[:2] for each in carried(told, recorded)] == [each[:2] for each in carried(done, recorded)]
+    if playbook == "stop":
+        assert [each[2] for each in carried(told, recorded)] == [each[2] for each in carried(done, recorded)]
+        recorded.assert_all_home()
+    for name in ("report.html", "datapackage.json"):
+        (path,) = recorded.data.glob(f"*/{name}")
+        assert f"{path.parent.name}/{name}" in told.text + done.text
+
+
+@pytest.mark.parametrize(("playbook", "made"), [("report", "report.html"), ("camtrap_dp", "datapackage.json")])
+def test_what_would_be_written_of_an_experiment_is_what_is_then_written(
+    recorded: Station, playbook: str, made: str
+) -> None:
+    recorded.play("stop")
+    (path,) = recorded.data.glob(f"*/{made}")
+    path.unlink()
+    which = ("-e", f"wildberryeye_experiment={today()}")
+    told = untouched(recorded, lambda: recorded.play(playbook, "--check", *which))
+    assert f"{today()}" in told.text and not path.exists()
+    done = recorded.play(playbook, *which)
+    assert path.exists()
+    named = re.compile(rf"/\S*{today()}\S*")
+    assert set(named.findall(told.text)) == set(named.findall(done.text))
+
+
+def test_a_message_that_is_looked_at_first_is_not_sent(station: Station) -> None:
+    station.variables(wildberryeye_notify_urls=["json://127.0.0.1:9/x"])
+    told = untouched(station, lambda: station.play("notify", "--check"))
+    assert "a message would go by JSON" in told.text
+    assert "a message would go by" not in station.play("notify", status=2).text
