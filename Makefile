@@ -57,7 +57,7 @@ lint: setup
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh tests/bench/by_hand.sh .ci/run roles/image_collection/files/*; fi
 
 sanity: setup
-	@$(IN_TESTS) -m ecosystem $(SANITY)
+	@UNITS="$(UNITS)" $(IN_TESTS) -m ecosystem $(SANITY)
 
 bench: setup
 	@$(IN_TESTS) -m bench $(BENCH)

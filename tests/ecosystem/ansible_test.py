@@ -12,7 +12,7 @@ import tarfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import ansible_test  # type: ignore[import-untyped]
 
@@ -44,16 +44,25 @@ def sanity(tarball: Path, *options: str) -> tuple[int, list[Verdict]]:
 
     What the tarball leaves out has linters of its own: `make lint`.
     """
-    place = _emptied("sanity")
+    place, log = _emptied("sanity"), WORK / "sanity.log"
     with tarfile.open(tarball) as archive:
         archive.extractall(place, filter="data")
     junit = place / "tests" / "output" / "junit"
-    status = _run(place, "sanity", "--junit", "--truncate", "0", *options)
-    return status, sorted(verdict for path in junit.glob("*.xml") for verdict in _verdicts(path))
+    with log.open("w") as output:
+        # Mostly what pip says.
+        status = _run(place, "sanity", "--junit", "--truncate", "0", *options, output=output)
+    verdicts = sorted(verdict for path in junit.glob("*.xml") for verdict in _verdicts(path))
+    if status and not any(verdict.outcome == "FAILED" for verdict in verdicts):
+        print(*log.read_text().splitlines()[-20:], sep="\n")
+    return status, verdicts
 
 
-def units(*options: str) -> int:
-    """Run `ansible-test units` in a copy of the checkout as it is now; return its exit status."""
+def units(*patterns: str) -> int:
+    """Run `ansible-test units` in a copy of the checkout as it is now; return its exit status.
+
+    Args:
+        patterns: names of files in tests/unit, as `test_m*`; none for all.
+    """
     place = _emptied("units")
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(listing, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
@@ -63,7 +72,10 @@ def units(*options: str) -> int:
             shutil.copy2(ROOT / name, place / name, follow_symlinks=False)
     # What the checkout's setup has put beside it.
     shutil.copytree(ROOT / "collections" / POSIX, place / "collections" / POSIX)
-    return _run(place, "units", "--num-workers", "2", *options)
+    found = [str(path.relative_to(place)) for each in patterns for path in place.glob(f"tests/unit/{each}.py")]
+    if patterns and not found:
+        raise FileNotFoundError(f"no file in tests/unit is called {' or '.join(patterns)}")
+    return _run(place, "units", "--num-workers", "2", *found)
 
 
 def _emptied(name: str) -> Path:
@@ -75,7 +87,7 @@ def _emptied(name: str) -> Path:
     return place
 
 
-def _run(place: Path, command: str, *options: str) -> int:
+def _run(place: Path, command: str, *options: str, output: IO[str] | None = None) -> int:
     # It asks git what there is; the checkout's own would say that below build/ there is nothing.
     subprocess.run(["git", "init", "--quiet"], cwd=place, check=True)
     _make_home()
@@ -83,7 +95,7 @@ def _run(place: Path, command: str, *options: str) -> int:
     # Other Pythons on this machine, if there are any, are none of ours.
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     whole = [tool("ansible-test"), command, "--local", "--python", python, "--color", "no", *options]
-    return subprocess.run(whole, cwd=place, env=env).returncode
+    return subprocess.run(whole, cwd=place, env=env, stdout=output, stderr=output).returncode
 
 
 def _make_home() -> None:

@@ -313,7 +313,7 @@ def table(asked: str = "setup", check: bool = False, lingering: Any = None, **ca
         }
         for name, (key, found) in cameras.items()
     }
-    result = readiness(hostvars, hostvars, asked, "start at 07:00")
+    result = readiness(hostvars, hostvars, asked, ["start at 07:00"])
     return result["failed"], result["table"].splitlines()
 
 

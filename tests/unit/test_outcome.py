@@ -14,7 +14,7 @@ DOWN = {"failed": True, "reached": False, "msg": "unreachable by SSH"}
 IDLE = {"reached": True, "waiting": 1, "set_aside": 3, "bytes": 10}
 BATCH = {"batches": [{"batch": "x"}], "images": 3, "bytes": 10}
 RECEIPT = {"images": 3, "bytes": 2_000_000}
-RECORD = {"id": "e", "data_dir": "/d", "cameras": {"object": {"state": "home", "archives": []}}}
+RECORD: dict[str, Any] = {"id": "e", "data_dir": "/d", "cameras": {"object": {"state": "home", "archives": []}}}
 
 
 def steps(failure: str = "", **results: Any) -> dict[str, Any]:
