@@ -102,7 +102,7 @@ class App:
             content = self._station.found().state
             return Answer("200 OK", content, len(content), "application/json", cache="no-store")
         if path == "/history.json":
-            _, content, version = self._station.found()
+            _unused, content, version = self._station.found()
             return Answer("200 OK", content, len(content), "application/json", etag=f'"{version}"')
         if match := _PICTURE.fullmatch(path):
             picture = self._station.pictures.get(match[1])

@@ -235,7 +235,8 @@ class TimeLine:
             # It has said why.
             pass
         except (OSError, subprocess.SubprocessError, ValueError) as error:
-            print(f"no time line: {one_line(str(error))}", flush=True)
+            sys.stdout.write(f"no time line: {one_line(str(error))}\n")
+            sys.stdout.flush()
         finally:
             with self._lock:
                 # Where it takes long it is made seldom.

@@ -76,9 +76,9 @@ def installed(station: Station, tarball: Path) -> Iterator[Station]:
 
 
 def documented() -> str:
-    """Return the commands by which the manual makes a directory of one's own."""
-    (found,) = re.findall(r"```console\n(mkdir .*?)```", (ROOT / "docs" / "install.md").read_text(), re.S)
-    return str(found)
+    """Return the commands by which the manual makes a directory of one's own; another one is called station here."""
+    (found,) = re.findall(r"```console\n(mkdir ~/station .*?)```", (ROOT / "docs" / "station.md").read_text(), re.S)
+    return str(found).replace("~/station", MEADOW)
 
 
 @pytest.mark.parametrize("settings", ["none", "ours"])
@@ -86,7 +86,7 @@ def test_a_day_from_the_installed_collection_with_an_inventory_that_lies_elsewhe
     installed: Station, settings: str
 ) -> None:
     station, host = installed, installed.orchestrator
-    host.exec("sh", "-ec", documented(), user="decim")
+    host.exec("bash", "-ec", documented(), user="decim")
     if settings == "none":
         host.exec("rm", f"{MEADOW}/ansible.cfg")
     hours = Timers(station)
