@@ -717,6 +717,8 @@ class Simulation:
         if self.probing is None and self.trying is None and self.now >= self.watch.next_probe:
             if now_is.held:
                 self.watch.left_alone(self.now)
+                # Whoever is at work may have restarted it: its time begins anew.
+                self.starting_since = None
             else:
                 self.begin_probe(now_is)
         remedy = self.watch.wanted(self.now)
