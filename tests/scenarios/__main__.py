@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab import LabError
@@ -23,7 +25,7 @@ WORK = ROOT / "build" / "molecule"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run scenarios; return 1 if one fails or a role has none."""
+    """Run scenarios; return 1 if one fails."""
     parser = argparse.ArgumentParser(prog="scenarios", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="ROLE", help="default: all")
     names = parser.parse_args(argv).names
@@ -33,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"molecule: no scenario {', '.join(unknown)}: there are {', '.join(there)}", file=sys.stderr)
         return 2
     try:
-        with terminating():
+        with terminating(), alone():
             failed = run(names or there, shown=len(names) == 1)
     except LabError as error:
         print(f"molecule: {error}", file=sys.stderr)
@@ -44,6 +46,18 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if failed else 0
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Keep a second run of this checkout out: both would have the same lab."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    with (WORK / "lock").open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LabError("another `make molecule` runs in this checkout: wait for its end") from None
+        yield
+
+
 def run(names: list[str], shown: bool) -> list[str]:
     """Run scenarios one after the other; return those that failed.
 
@@ -51,7 +65,6 @@ def run(names: list[str], shown: bool) -> list[str]:
         names: the scenarios.
         shown: whether to show what they say at once; otherwise only of those that fail.
     """
-    WORK.mkdir(parents=True, exist_ok=True)
     failed = []
     begin = time.monotonic()
     with contextlib.ExitStack() as up:
