@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -90,12 +91,14 @@ def run(names: list[str], shown: bool) -> list[str]:
 def molecule(name: str, lab: Path, shown: bool) -> bool:
     """Run one scenario on a lab that is up; tell whether it passed."""
     binaries = Path(sys.executable).parent
+    # Not below the home, by the checkout's last name alone; and nothing in it from a run that was broken off.
+    ephemeral = WORK / f"{name}.tmp"
+    shutil.rmtree(ephemeral, ignore_errors=True)
     env = {
         **os.environ,
         SHARED: str(lab),
         "PATH": f"{binaries}:{os.environ['PATH']}",
-        # Not below the home, by the checkout's last name alone.
-        "MOLECULE_EPHEMERAL_DIRECTORY": str(WORK / f"{name}.tmp"),
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(ephemeral),
     }
     log = WORK / f"{name}.log"
     with log.open("wb") as file:

@@ -124,6 +124,8 @@ def keep(directory: Path, process: int | None) -> None:
             signal.pause()
         else:
             wait_for_end(process, None)
+            # It would take its hosts for created, and prepared, the next time.
+            Path(os.environ["MOLECULE_STATE_FILE"]).unlink(missing_ok=True)
 
 
 def down(directory: Path) -> None:

@@ -52,6 +52,7 @@ def test_a_test_that_is_broken_off_leaves_no_host_behind(tmp_path: Path, scenari
     running.communicate(timeout=60)
     wait_until(lambda: keeper(directory) is None, "their keeper has ended", 60)
     assert name not in labs()
+    assert not (tmp_path / "molecule" / "state.yml").exists(), "the next test would take them for created"
 
 
 def test_hosts_stay_after_create_until_they_are_destroyed(tmp_path: Path) -> None:
