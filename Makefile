@@ -1,6 +1,7 @@
 # make demo    watch a day's experiment with two emulated cameras, from start to verified archives
 # make test    run the tests
 # make faults  run every row of what must be survived, the slow ones too, and print the table of them
+# make molecule    run every role's scenario on emulated hosts, and print each one's time; MOLECULE="recording status": some
 # make mutations   break the product on purpose, one promise at a time, and see the rows that guard it turn red
 # make fuzz    send the product's readers what no camera ever sent, for a minute each
 # make lint    run the linters
@@ -13,7 +14,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults mutations fuzz lint sanity bench bench-report docs lab-up lab-down clean
+.PHONY: help setup demo test faults molecule mutations fuzz lint sanity bench bench-report docs lab-up lab-down clean
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=collections:tests $(VENV)/python
@@ -36,6 +37,9 @@ test: setup
 
 faults: setup
 	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal tests/faults tests/e2e tests/unit/test_watch.py -m row $(PYTEST_ARGS)
+
+molecule: setup
+	@$(IN_TESTS) -m scenarios $(MOLECULE)
 
 mutations: setup
 	@$(IN_TESTS) -m faults.mutations $(MUTATIONS)
