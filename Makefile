@@ -18,7 +18,7 @@ SHELL := /bin/bash
 
 VENV := .venv/bin
 IN_TESTS := PYTHONPATH=collections:tests $(VENV)/python
-OURS := conftest.py plugins roles tests
+OURS := conftest.py extensions plugins roles tests
 LAB ?= --cameras 2 --orchestrator bookworm
 
 help:
@@ -53,6 +53,7 @@ lint: setup
 	$(VENV)/mypy -p ansible_collections.wildberryeye.orchestrator.plugins
 	$(VENV)/mypy tests
 	$(VENV)/mypy conftest.py
+	$(VENV)/mypy extensions/molecule/alerts/sink.py
 	$(VENV)/mypy roles/heartbeat/files/heartbeat.py roles/heartbeat/files/remedy.py
 	$(VENV)/mypy roles/alerts/files/sender.py roles/alerts/files/deliver.py roles/alerts/files/run_ended.py
 	$(VENV)/mypy roles/live_page/files/live_page.py roles/live_page/files/time_line.py
