@@ -1,5 +1,5 @@
 # make demo    watch a day's experiment with two emulated cameras, from start to verified archives
-# make test    run the tests
+# make test    run the tests of daily work, below ten minutes; TESTS=ci: those that CI runs, TESTS=all: the slow ones, too
 # make faults  run every row of what must be survived, the slow ones too, and print the table of them
 # make molecule    run every role's scenario on emulated hosts, and print each one's time; MOLECULE="recording status": some
 # make mutations   break the product on purpose, one promise at a time, and see the rows that guard it turn red
@@ -20,6 +20,11 @@ VENV := .venv/bin
 IN_TESTS := PYTHONPATH=collections:tests $(VENV)/python
 OURS := conftest.py extensions plugins roles tests
 LAB ?= --cameras 2 --orchestrator bookworm
+TESTS ?= daily
+MARKED_daily := not ci and not slow
+MARKED_ci := not slow
+MARKED_all := ci or not ci
+$(if $(MARKED_$(TESTS)),,$(error TESTS=$(TESTS): daily, ci or all))
 
 help:
 	@sed -n 's/^# \(make.*\)/  \1/p' Makefile
@@ -32,7 +37,7 @@ demo: setup
 
 # Two at a time, each with a lab of its own: the kernel's 128 inotify instances last for twenty hosts.
 test: setup
-	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered -m "not slow" \
+	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal --cov --cov-report=term:skip-covered -m "$(MARKED_$(TESTS))" \
 		$(PYTEST_ARGS)
 
 faults: setup

@@ -10,7 +10,8 @@ import pytest
 
 MARKERS = (
     "row: a row of what must be survived; known by the test's name",
-    "slow: takes long; left out of `make test` and `ansible-test units`, part of `make faults`",
+    "ci: takes too long for daily work; CI runs it, `make test TESTS=ci`",
+    "slow: takes too long for CI as well; part of `make test TESTS=all`, and of `make faults` if it is a row",
 )
 _TESTS = str(Path(__file__).parent / "tests")
 
@@ -25,9 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long where nobody can ask for it: `ansible-test units` passes no `-m` on."""
+    """Leave out what is not for daily work where nobody can ask for it: `ansible-test units` passes no `-m` on."""
     if config.inipath is not None and config.inipath.name == "pyproject.toml":
         return
-    long = [item for item in items if item.get_closest_marker("slow")]
+    long = [item for item in items if item.get_closest_marker("ci") or item.get_closest_marker("slow")]
     config.hook.pytest_deselected(items=long)
     items[:] = [item for item in items if item not in long]

@@ -6,8 +6,12 @@ from __future__ import annotations
 import csv
 import re
 
+import pytest
+
 from e2e.station import Station, today
 from unit import camtrap_standard
+
+pytestmark = pytest.mark.ci
 
 PLACED = {"wildberryeye_camtrap_dp": True, "wildberryeye_latitude": 52.52, "wildberryeye_longitude": 13.405}
 

@@ -13,6 +13,8 @@ import pytest
 
 from e2e.station import Run, Station, today
 
+pytestmark = pytest.mark.ci
+
 PLACED = {"wildberryeye_camtrap_dp": True, "wildberryeye_latitude": 52.52, "wildberryeye_longitude": 13.405}
 CARRIED = re.compile(r"^\w+ +[a-z ]+?  +(\d+)  +([\d.]+ MB)(?:  (\S+))?")
 

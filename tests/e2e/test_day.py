@@ -32,6 +32,7 @@ def test_every_image_of_a_day_is_home_and_the_cards_are_empty(station: Station, 
     assert [event["event"] for event in events if event["camera"] is None] == ["opened", "closing", "closed"]
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("release", ["bookworm", "trixie"])
 def test_a_minute_on_each_orchestrator_with_cameras_of_both_releases(release: str, tmp_path: Path) -> None:
     cameras = [CameraSpec("object", "object", release="trixie"), CameraSpec("motion", "motion")]
@@ -51,6 +52,7 @@ def test_a_minute_on_each_orchestrator_with_cameras_of_both_releases(release: st
         assert station.footprint() == before
 
 
+@pytest.mark.ci
 def test_starting_twice_resumes_and_touches_neither_images_nor_service(station: Station) -> None:
     station.play("start")
     station.wait_for_images()
@@ -65,6 +67,7 @@ def test_starting_twice_resumes_and_touches_neither_images_nor_service(station: 
     assert station.experiments() == [today()]
 
 
+@pytest.mark.ci
 def test_starting_again_brings_a_camera_back_that_lost_its_detection_or_hangs(station: Station) -> None:
     station.play("start")
     station.wait_for_images()
@@ -79,6 +82,7 @@ def test_starting_again_brings_a_camera_back_that_lost_its_detection_or_hangs(st
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_start_after_midnight_resumes_yesterdays_experiment(station: Station) -> None:
     station.at("2026-05-22 23:50:00", "start")
     station.wait_for_images()
@@ -91,6 +95,7 @@ def test_a_start_after_midnight_resumes_yesterdays_experiment(station: Station) 
     assert list(station.archives("motion")) == ["motion_2026-05-22.zip"]
 
 
+@pytest.mark.ci
 def test_what_a_failed_stop_left_is_closed_by_the_next_mornings_start(station: Station) -> None:
     station.at("2026-05-22 07:00:00", "start")
     station.wait_for_images()
@@ -109,6 +114,7 @@ def test_what_a_failed_stop_left_is_closed_by_the_next_mornings_start(station: S
         assert station.record("2026-05-22")["state"] == "closed"
 
 
+@pytest.mark.ci
 def test_a_second_experiment_of_a_day_gets_a_name_of_its_own(station: Station) -> None:
     for _ in range(2):
         station.play("start")
@@ -118,6 +124,7 @@ def test_a_second_experiment_of_a_day_gets_a_name_of_its_own(station: Station) -
     assert station.experiments() == [today(), f"{today()}_2"]
 
 
+@pytest.mark.ci
 def test_images_that_nothing_claims_come_home_as_unclaimed(station: Station) -> None:
     import requests
 
@@ -134,6 +141,7 @@ def test_images_that_nothing_claims_come_home_as_unclaimed(station: Station) -> 
     assert list(station.archives("object")) == ["object_unclaimed.zip", "object_unclaimed_part2.zip"]
 
 
+@pytest.mark.ci
 def test_what_lies_on_a_card_at_dawn_belongs_to_the_experiment_before_and_delays_nothing(station: Station) -> None:
     station.play("start", "-e", "wildberryeye_experiment=evening")
     station.wait_for_images()

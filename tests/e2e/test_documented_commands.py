@@ -41,6 +41,7 @@ def test_there_are_blocks_to_run() -> None:
     assert sum("ansible-playbook" in block.programs() for block in BLOCKS) >= 4
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("block", [each for each in BLOCKS if "mkdir" in each.programs()], ids=str)
 def test_a_users_own_directory_is_made_as_the_page_says(station: Station, block: Block) -> None:
     run = station.orchestrator.exec
@@ -52,6 +53,7 @@ def test_a_users_own_directory_is_made_as_the_page_says(station: Station, block:
     assert "@object_cameras" in graph and "@motion_cameras" in graph
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("block", [each for each in BLOCKS if "mkdir" not in each.programs()], ids=str)
 def test_commands_of_a_station_do_what_the_page_says(station: Station, block: Block) -> None:
     done = station.orchestrator.ansible(

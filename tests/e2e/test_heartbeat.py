@@ -194,6 +194,7 @@ def test_r5_a_camera_that_was_rebooted_detects_again_with_its_baseline(watched: 
     assert_gaps_are_true(watched)
 
 
+@pytest.mark.ci
 def test_r6_a_dead_detection_thread_is_noticed_within_three_intervals(watched: Station) -> None:
     camera = watched.cameras["object"]
     died = time.time()
@@ -226,6 +227,7 @@ def test_r7_two_failures_are_neither_told_nor_acted_upon(watched: Station) -> No
     assert processes(camera, began) == 0
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("how", ["link", pytest.param("black hole", marks=pytest.mark.slow)])
 def test_r9_a_camera_out_of_reach_is_not_restarted(watched: Station, how: str) -> None:
     camera = watched.cameras["motion"]
@@ -277,6 +279,7 @@ def test_r13_a_full_card_is_collected_and_records_on(watched: Station) -> None:
     assert on_small_disk & watched.home("object").keys()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("signal", "within"), [("KILL", 15), pytest.param("STOP", 80, marks=pytest.mark.slow)])
 def test_r14_a_heartbeat_that_is_killed_or_frozen_comes_back(watched: Station, signal: str, within: float) -> None:
     before = heartbeat_pid(watched)
@@ -320,6 +323,7 @@ def test_r16_all_cameras_dead_at_start(station: Station) -> None:
         wait_until(detects_after(camera, appeared - 10), f"{camera.name} is brought in", 40)
 
 
+@pytest.mark.ci
 def test_r17_a_start_that_was_killed_is_brought_to_its_end(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     running = station.begin("start")
@@ -348,6 +352,7 @@ def test_r18_a_sensor_that_takes_minutes_to_start_is_waited_for(station: Station
     assert not told(station, "object", "restarting")
 
 
+@pytest.mark.ci
 def test_a_stop_ends_a_recovery_and_nothing_is_left_of_it(watched: Station) -> None:
     camera = watched.cameras["object"]
     camera.faults(ready_delay=15)
@@ -365,6 +370,7 @@ def test_a_stop_ends_a_recovery_and_nothing_is_left_of_it(watched: Station) -> N
     assert not any(each.detecting_now() for each in watched.cameras.values())
 
 
+@pytest.mark.ci
 def test_a_camera_that_is_stopped_alone_stays_idle_while_the_other_is_watched(watched: Station) -> None:
     watched.play("stop", "--limit", "object")
     camera, other = watched.cameras["object"], watched.cameras["motion"]
@@ -375,6 +381,7 @@ def test_a_camera_that_is_stopped_alone_stays_idle_while_the_other_is_watched(wa
     watched.assert_all_home()
 
 
+@pytest.mark.ci
 def test_the_heartbeat_leaves_one_picture_of_its_own_at_most(watched: Station) -> None:
     camera = watched.cameras["object"]
     count = len(probes(camera))
@@ -386,6 +393,7 @@ def test_the_heartbeat_leaves_one_picture_of_its_own_at_most(watched: Station) -
     assert len(kept) <= 3
 
 
+@pytest.mark.ci
 def test_the_heartbeat_ends_when_nothing_is_recorded(watched: Station) -> None:
     watched.play("stop")
     assert heartbeat_pid(watched) == 0

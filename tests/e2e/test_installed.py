@@ -17,6 +17,8 @@ from ecosystem import artefact
 from lab import wait_until
 from unit.support import ROOT
 
+pytestmark = pytest.mark.ci
+
 HOME = "/home/decim"
 CHECKOUT = f"{HOME}/wildberryeye-orchestrator"
 COLLECTION = f"{HOME}/.ansible/collections/{artefact.PLACE}"

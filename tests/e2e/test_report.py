@@ -16,6 +16,8 @@ from e2e.test_heartbeat import HEARTBEAT, INTERVAL, detects_after, holes, probes
 from lab import Camera, wait_until
 from unit.browser import shown
 
+pytestmark = pytest.mark.ci
+
 SLACK = INTERVAL + 1  # times are told to the second
 
 

@@ -26,6 +26,7 @@ def timers(station: Station) -> Iterator[Timers]:
         found.host.exec("sh", "-c", REMOVE, user="decim", check=False)
 
 
+@pytest.mark.ci
 def test_what_is_installed_is_what_was_announced_and_installing_again_changes_nothing(timers: Timers) -> None:
     timers.host.write_inventory({})
     timers.set("absent")
@@ -66,6 +67,7 @@ def test_a_time_that_yaml_has_made_a_number_of_is_refused_before_anything_is_ins
     assert timers.host.exec("ls", INSTALLED).stdout == ""
 
 
+@pytest.mark.ci
 def test_a_day_that_timers_begin_and_end(timers: Timers, station: Station) -> None:
     timers.fire(START)
     timers.ended(START)
@@ -80,6 +82,7 @@ def test_a_day_that_timers_begin_and_end(timers: Timers, station: Station) -> No
     assert "home" in timers.journal(STOP) and "Invoked with" not in timers.journal(STOP)
 
 
+@pytest.mark.ci
 def test_a_start_that_misses_a_camera_fails_by_name_and_a_stop_is_tried_until_all_is_home(
     timers: Timers, station: Station
 ) -> None:
@@ -100,6 +103,7 @@ def test_a_start_that_misses_a_camera_fails_by_name_and_a_stop_is_tried_until_al
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_start_ends_a_stop_that_waits_for_its_next_try(timers: Timers, station: Station) -> None:
     station.play("start")
     station.cameras["motion"].pause()
@@ -166,6 +170,7 @@ def test_r19_after_an_outage_by_day_nothing_is_begun_at_night_and_all_comes_home
 NOTHING = "nothing is being recorded: no camera is touched"
 
 
+@pytest.mark.ci
 def test_the_collections_timer_comes_with_its_interval_changes_with_it_and_goes_without(timers: Timers) -> None:
     timers.host.write_inventory({})
     timers.set("present")
@@ -198,6 +203,7 @@ def test_the_collections_timer_comes_with_its_interval_changes_with_it_and_goes_
     assert "wildberryeye_start_experiment.timer" in timers.systemctl("list-timers", "--no-pager")
 
 
+@pytest.mark.ci
 def test_images_come_home_by_the_timer_while_recording_goes_on_and_are_one_archive_at_the_end(
     timers: Timers, station: Station
 ) -> None:
@@ -221,6 +227,7 @@ def test_images_come_home_by_the_timer_while_recording_goes_on_and_are_one_archi
     timers.ended(COLLECT)
 
 
+@pytest.mark.ci
 def test_a_collection_that_misses_a_camera_fails_by_name_and_comes_again_and_at_night_it_touches_none(
     timers: Timers, station: Station
 ) -> None:
@@ -249,6 +256,7 @@ def test_a_collection_that_misses_a_camera_fails_by_name_and_comes_again_and_at_
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_timers_collection_makes_way_for_whoever_is_at_work_and_fails_nobody(
     timers: Timers, station: Station
 ) -> None:

@@ -96,6 +96,7 @@ def test_setup_shows_the_keys_that_it_pins_and_does_nothing_the_second_time(fres
     assert lines(again, f"object: known: ED25519 {fingerprint(fresh.cameras['object'])}")
 
 
+@pytest.mark.ci
 def test_check_and_diff_show_every_line_that_would_come_and_touch_nothing(fresh: Station) -> None:
     before = footprint(fresh)
     run = recap(fresh, "setup", "--check", "--diff")
@@ -111,6 +112,7 @@ def test_check_and_diff_show_every_line_that_would_come_and_touch_nothing(fresh:
     assert changed(run) and lines(run, "-10.") and footprint(fresh) == before
 
 
+@pytest.mark.ci
 def test_remove_leaves_nothing_and_needs_no_camera(fresh: Station) -> None:
     run_sh(fresh, f"echo '# mine' >{KNOWN_HOSTS}; chown decim: {KNOWN_HOSTS}")
     before = footprint(fresh)
@@ -126,6 +128,7 @@ def test_remove_leaves_nothing_and_needs_no_camera(fresh: Station) -> None:
     assert not changed(recap(fresh, "remove"))
 
 
+@pytest.mark.ci
 def test_remove_refuses_while_an_experiment_is_recorded(fresh: Station) -> None:
     fresh.play("setup")
     fresh.play("start", "-e", "wildberryeye_experiment=day")
@@ -135,6 +138,7 @@ def test_remove_refuses_while_an_experiment_is_recorded(fresh: Station) -> None:
     fresh.play("stop")
 
 
+@pytest.mark.ci
 def test_a_camera_whose_key_changed_is_refused_and_the_other_is_set_up(fresh: Station) -> None:
     fresh.play("setup")
     camera, before = fresh.cameras["motion"], footprint(fresh)
@@ -156,6 +160,7 @@ def test_a_camera_whose_key_changed_is_refused_and_the_other_is_set_up(fresh: St
     assert footprint(fresh) == before
 
 
+@pytest.mark.ci
 def test_all_that_a_camera_lacks_is_named_with_its_remedy(fresh: Station) -> None:
     camera = fresh.cameras["motion"]
     breaking = f"""
@@ -184,6 +189,7 @@ def test_all_that_a_camera_lacks_is_named_with_its_remedy(fresh: Station) -> Non
     assert fresh.play("setup").row("motion").split() == ["motion", "ready"]
 
 
+@pytest.mark.ci
 def test_a_dead_camera_is_named_and_the_rest_is_set_up(fresh: Station) -> None:
     fresh.cameras["motion"].exec("systemctl", "stop", "ssh")
     try:
@@ -194,6 +200,7 @@ def test_a_dead_camera_is_named_and_the_rest_is_set_up(fresh: Station) -> None:
     assert run.row("object").split() == ["object", "ready"] and " ready " in run.row("orchestrator")
 
 
+@pytest.mark.ci
 def test_where_lingering_is_refused_units_are_installed_and_the_remedy_is_named(fresh: Station) -> None:
     run_sh(fresh, f"rm {FLAG}")
     run = fresh.play("setup", status=2)
@@ -205,6 +212,7 @@ def test_where_lingering_is_refused_units_are_installed_and_the_remedy_is_named(
     run_sh(fresh, f"test -e {FLAG}")
 
 
+@pytest.mark.ci
 def test_lingering_that_setup_turned_on_is_turned_off_by_remove(fresh: Station) -> None:
     # The lab has no polkit, which lets the user of a Raspberry Pi do so for himself; and without lingering the user's
     # systemd would end, which takes minutes in a container.

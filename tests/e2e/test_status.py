@@ -9,6 +9,8 @@ import re
 import time
 from typing import Any
 
+import pytest
+
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import overview
 from e2e.station import Station
 from lab import Camera
@@ -73,6 +75,7 @@ def test_two_cameras_that_record_are_shown_as_they_are(station: Station) -> None
     assert "experiment day is recording since" in run.text and COMPLETE.fullmatch(run.row("object")), run.row("object")
 
 
+@pytest.mark.ci
 def test_a_camera_that_does_not_answer_is_a_row_within_seconds_and_the_others_are_complete(station: Station) -> None:
     station.play("start", "-e", "wildberryeye_experiment=day")
     station.wait_for_images()
@@ -99,6 +102,7 @@ def requests(camera: Camera) -> str:
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.ci
 def test_looking_changes_nothing_and_says_the_same_to_people_and_to_programs(station: Station) -> None:
     for camera in station.cameras.values():
         # What sudo leaves in a home when it is used for the first time.
@@ -124,6 +128,7 @@ def test_looking_changes_nothing_and_says_the_same_to_people_and_to_programs(sta
         assert host.exec("find", "/home", "/root", "/opt", "-newer", "/run/marker").stdout == ""
 
 
+@pytest.mark.ci
 def test_a_clock_that_is_wrong_is_shown_as_wrong_as_it_is(station: Station) -> None:
     then = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=100)
     run = station.at(f"{then:%Y-%m-%d %H:%M:%S}", "status")

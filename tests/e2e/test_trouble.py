@@ -26,6 +26,7 @@ def test_a_camera_that_is_dead_at_start_costs_the_other_nothing(station: Station
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_camera_that_is_dead_at_stop_is_carried_home_when_it_is_back(station: Station) -> None:
     station.begin_day()
     station.cameras["motion"].stop()
@@ -39,6 +40,7 @@ def test_a_camera_that_is_dead_at_stop_is_carried_home_when_it_is_back(station: 
     assert station.record("day")["state"] == "closed"
 
 
+@pytest.mark.ci
 def test_all_cameras_dead_at_start_and_at_stop_are_all_named_and_nothing_is_lost(station: Station) -> None:
     for camera in station.cameras.values():
         camera.pause()
@@ -57,6 +59,7 @@ def test_all_cameras_dead_at_start_and_at_stop_are_all_named_and_nothing_is_lost
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_heartbeat_that_cannot_be_started_or_stopped_keeps_no_camera_from_recording_or_coming_home(
     station: Station,
 ) -> None:
@@ -74,6 +77,7 @@ def test_a_heartbeat_that_cannot_be_started_or_stopped_keeps_no_camera_from_reco
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_camera_that_is_gone_for_good_can_be_given_up_and_is_welcome_if_it_turns_up(station: Station) -> None:
     station.begin_day()
     station.play("collect")
@@ -90,6 +94,7 @@ def test_a_camera_that_is_gone_for_good_can_be_given_up_and_is_welcome_if_it_tur
     assert list(station.archives("motion")) == ["motion_day.zip", "motion_day_part2.zip"]
 
 
+@pytest.mark.ci
 def test_limit_stops_one_camera_and_lets_the_other_record(station: Station) -> None:
     station.begin_day()
     station.play("stop", "--limit", "object")
@@ -160,6 +165,7 @@ TROUBLE: dict[str, tuple[Callable[[Station], None], list[str], str]] = {
 }
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_each_mistake_ends_in_one_line_with_camera_and_remedy(station: Station, trouble: str) -> None:
     arrange, arguments, expected = TROUBLE[trouble]
@@ -186,6 +192,7 @@ def test_each_mistake_ends_in_one_line_with_camera_and_remedy(station: Station, 
 # -- promises about any run ------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 def test_the_data_directory_may_contain_spaces(station: Station) -> None:
     station.variables(wildberryeye_data_dir="~/wildberryeye/analysis/data/our field data (2026)")
     station.play("start")
@@ -196,6 +203,7 @@ def test_the_data_directory_may_contain_spaces(station: Station) -> None:
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_a_transfer_that_takes_too_long_ends_by_itself_and_goes_on_next_time(station: Station) -> None:
     station.begin_day("object")
     station.wait_for_images("object", more=60)

@@ -77,6 +77,7 @@ def test_r15_a_day_that_nobody_attends(station: Station) -> None:
     assert len(station.experiments()) == 1
 
 
+@pytest.mark.ci
 def test_the_five_commands_of_daily_use_do_what_it_says(station: Station) -> None:
     timers = Timers(station)
     timers.hours(-60, 60)

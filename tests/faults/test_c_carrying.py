@@ -54,6 +54,7 @@ def test_c6_a_card_too_full_for_its_zip_sends_the_images_one_by_one(station: Sta
     station.assert_all_home()
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "damage",
     ["a byte flipped", *(pytest.param(each, marks=pytest.mark.slow) for each in ("cut short", "a member missing"))],
@@ -104,6 +105,7 @@ def test_c9_a_half_written_image_comes_home_and_is_named(station: Station) -> No
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_c11_a_second_collection_ends_at_once_and_a_start_takes_over(station: Station) -> None:
     """A collect and then a start while a stop carries -> the first ends with a line, the second takes over."""
     camera = station.cameras["object"]
@@ -157,6 +159,7 @@ def test_c15_a_camera_whose_api_refuses_to_stop_is_stopped_all_the_same(station:
     station.assert_all_home()
 
 
+@pytest.mark.ci
 def test_c16_stopping_again_and_again_changes_nothing(station: Station) -> None:
     """stop three times -> exit 0, not a byte changed, no service touched."""
     station.play("start")

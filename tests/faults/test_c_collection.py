@@ -428,6 +428,7 @@ def test_c13_what_only_bears_an_images_name_is_never_followed_nor_deleted(statio
     station.planted.update(path for path in camera.listing() if "strange" in path)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "foreign", ["an archive of another", pytest.param("no archive at all", marks=pytest.mark.slow)]
 )

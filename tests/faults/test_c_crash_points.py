@@ -538,6 +538,7 @@ def test_c2_a_module_killed_before_any_of_its_file_operations_loses_nothing(name
     kill(name, CAMERA[name], tmp_path, both_sides=False, least=10)
 
 
+@pytest.mark.ci
 def test_c21_killed_anywhere_between_receipt_and_cleanup_nothing_is_archived_twice(tmp_path: Path) -> None:
     """kill -9 before each file operation of image_receipt, then the whole next run -> one archive, nothing twice."""
     kill("image_receipt, then all of the next run", Carrying(), tmp_path, both_sides=False, least=20)

@@ -131,6 +131,7 @@ def test_s6_once_set_up_a_day_goes_without_sudo(cameras: Station) -> None:
     assert run.row("object").split() == ["object", "ready"] and "ssh, no sudo, python3 3.1" in run.text
 
 
+@pytest.mark.ci
 def test_s6_the_user_gets_the_one_unit_and_nobody_else_does(cameras: Station) -> None:
     """The user asks for another unit, another user for this one -> refused; remove takes all of it back."""
     station, camera = cameras, cameras.cameras["object"]

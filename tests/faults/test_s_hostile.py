@@ -233,6 +233,7 @@ def test_s1_a_key_that_changes_in_mid_experiment_is_refused_by_all_who_log_in_an
 # -- S3: a camera in other hands -------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "case", [case if "links" in case else pytest.param(case, marks=pytest.mark.slow) for case in ZIPS]
 )
@@ -423,6 +424,7 @@ def test_s4_secrets_of_the_inventory_stay_in_it(station: Station) -> None:
 # -- S5: other users -------------------------------------------------------------------------------------
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("umask", ["000", pytest.param("002", marks=pytest.mark.slow)])
 def test_s5_nothing_of_ours_can_be_written_by_others(station: Station, umask: str) -> None:
     """start, collect and stop under umask 000 and 002 -> nothing in data, settings, /run and /tmp is world-writable."""

@@ -19,6 +19,7 @@ ODD = {
 }
 
 
+@pytest.mark.ci
 def test_s1_a_changed_host_key_is_refused(station: Station) -> None:
     """Another key than the pinned one -> refused, with the line that pins anew; the other camera is home."""
     station.begin_day()

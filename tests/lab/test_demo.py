@@ -9,8 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from lab import wait_until
 from lab.lab import labs
+
+pytestmark = pytest.mark.ci
 
 ROOT = Path(__file__).parents[2]
 

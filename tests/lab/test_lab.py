@@ -249,6 +249,7 @@ def test_a_lab_whose_owner_was_killed_is_swept(tmp_path: Path) -> None:
     assert traces(name) == ""
 
 
+@pytest.mark.ci
 def test_a_lab_on_the_command_line_stays_until_down_but_not_when_terminated(tmp_path: Path) -> None:
     name = f"test-{os.getpid()}"
     environment = {**os.environ, "PYTHONPATH": str(TESTS)}

@@ -15,6 +15,8 @@ from lab import wait_until
 from lab.lab import labs, started
 from scenarios.hosts import keeper
 
+pytestmark = pytest.mark.ci
+
 ROOT = Path(__file__).parents[2]
 BINARIES = Path(sys.executable).parent
 
