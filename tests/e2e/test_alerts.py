@@ -69,7 +69,7 @@ URLS = [
 ]
 SETTINGS = {**HEARTBEAT, "wildberryeye_notify_urls": URLS, "wildberryeye_ping_url": f"http://127.0.0.1:{WEB}/{SECRET}"}
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ci
 
 
 class People:
@@ -139,6 +139,7 @@ def people(station: Station) -> Iterator[People]:
         found.host.exec("sh", "-c", "rm -rf ~/sink* ~/.local/state/wildberryeye", user="decim", check=False)
 
 
+@pytest.mark.slow
 def test_setting_alerts_up_again_changes_nothing_and_removing_leaves_nothing(people: People) -> None:
     station = people.station
     again = station.play("setup", "--diff")
@@ -180,6 +181,7 @@ def test_a_card_that_stores_nothing_is_told_once_and_that_it_is_back_once(people
     assert len(pings) >= 3, "the heartbeat is heard of elsewhere"
 
 
+@pytest.mark.slow
 def test_a_network_that_is_gone_is_one_message_with_all_cameras(people: People) -> None:
     station = people.station
     station.play("start")
@@ -219,6 +221,7 @@ def test_a_stop_that_fails_at_night_is_told_by_name_and_only_once_however_often_
     station.assert_all_home()
 
 
+@pytest.mark.slow
 def test_a_start_that_cannot_even_begin_is_told(people: People) -> None:
     station = people.station
     timers = Timers(station)
@@ -233,6 +236,7 @@ def test_a_start_that_cannot_even_begin_is_told(people: People) -> None:
     assert told(station, "object")
 
 
+@pytest.mark.slow
 def test_an_alert_that_finds_no_way_arrives_later_though_the_power_was_cut_meanwhile(people: People) -> None:
     station = people.station
     station.play("start")
@@ -249,6 +253,7 @@ def test_an_alert_that_finds_no_way_arrives_later_though_the_power_was_cut_meanw
     station.cameras["object"].faults()
 
 
+@pytest.mark.slow
 def test_a_run_whose_inventory_cannot_be_read_fails_and_does_not_end_as_if_all_were_done(station: Station) -> None:
     station.orchestrator.exec("sh", "-c", "echo 'cameras: [' >/tmp/torn.yml")
     done = station.orchestrator.ansible("ansible-playbook", "-i", "/tmp/torn.yml", "playbooks/stop.yml")

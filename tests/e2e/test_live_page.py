@@ -26,7 +26,7 @@ PAGE = {
 }
 UNIT = "wildberryeye_live_page.service"
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ci
 
 
 def ask(station: Station, path: str = "state.json") -> requests.Response:
@@ -86,6 +86,7 @@ def test_a_camera_that_fails_is_said_within_an_interval_and_so_is_its_return(wat
     wait_until(lambda: bool(state(watched)["experiments"][0]["state"] == "closed"), "it is closed", 10)
 
 
+@pytest.mark.slow
 def test_it_is_off_until_it_is_asked_for_and_then_on_loopback_alone(fresh: Station) -> None:
     fresh.play("setup")
     assert not served(fresh) and systemctl(fresh, "list-unit-files", "--no-legend", UNIT) == ""
@@ -96,6 +97,7 @@ def test_it_is_off_until_it_is_asked_for_and_then_on_loopback_alone(fresh: Stati
     assert fresh.orchestrator.exec("python3", "-c", there, user="decim").stdout.strip() == "200"
 
 
+@pytest.mark.slow
 def test_a_changed_setting_renews_it_and_remove_leaves_nothing(fresh: Station) -> None:
     fresh.play("setup")
     before = footprint(fresh)
@@ -120,6 +122,7 @@ def test_a_changed_setting_renews_it_and_remove_leaves_nothing(fresh: Station) -
     assert not changed(recap(fresh, "remove"))
 
 
+@pytest.mark.slow
 def test_it_comes_back_when_it_is_killed_and_with_the_machine(fresh: Station) -> None:
     fresh.orchestrator.write_inventory(PAGE)
     fresh.play("setup")
@@ -129,6 +132,7 @@ def test_it_comes_back_when_it_is_killed_and_with_the_machine(fresh: Station) ->
     wait_until(lambda: served(fresh), "it is served after a boot, without a login", 40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
@@ -146,6 +150,7 @@ def test_what_cannot_be_served_is_said_in_a_line_and_the_rest_is_set_up(
     assert systemctl(fresh, "is-enabled", "wildberryeye_heartbeat.service") == "enabled"
 
 
+@pytest.mark.slow
 def test_nothing_of_an_experiment_can_be_fetched_but_its_report(watched: Station) -> None:
     watched.wait_for_images()
     watched.play("stop")

@@ -88,7 +88,6 @@ def without_detection(camera: Camera) -> list[tuple[float, float]]:
     return found
 
 
-@pytest.mark.slow
 def test_the_gaps_in_the_report_are_those_that_the_cameras_had(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     motion, object_ = station.cameras["motion"], station.cameras["object"]
@@ -149,7 +148,6 @@ def test_the_gaps_in_the_report_are_those_that_the_cameras_had(station: Station)
             seen.keep(f"report-lab-{size}")
 
 
-@pytest.mark.slow
 def test_time_without_a_heartbeat_is_unknown_in_the_report(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     station.play("start")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
 import subprocess
 import sys
@@ -29,7 +30,9 @@ def fuzz(target: str, seconds: int) -> tuple[int, str]:
     """Fuzz one target in a process of its own; return its exit status and its output. libFuzzer ends its process."""
     with _corpus(target) as corpus:
         command = [sys.executable, "-m", "fuzz", "--child", str(corpus), "--seconds", str(seconds), target]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 300)
+        # It finds what this process finds, however that was started.
+        env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=seconds + 300, env=env)
     return done.returncode, done.stdout.decode(errors="replace")
 
 

@@ -23,7 +23,7 @@ def test_what_the_search_begins_with_comes_to_no_harm(target: str) -> None:
             targets.TARGETS[target](seed[:cut])
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 @pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris has no wheel for this Python")
 @pytest.mark.parametrize("target", NAMES)
 def test_ten_seconds_of_hostile_bytes_do_no_harm(target: str) -> None:

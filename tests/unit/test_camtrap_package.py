@@ -592,7 +592,7 @@ print(written.media, time.process_time() - begin, resource.getrusage(resource.RU
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_fifty_thousand_images_a_camera_take_neither_memory_nor_the_night(data_dir: Path) -> None:
     station = Station(data_dir, cameras=("object", "motion"))
     begin = dt.datetime(2026, 5, 22, 7, 1)

@@ -389,7 +389,7 @@ print(reporting.write(Layout(sys.argv[1]), sys.argv[2], DEFAULTS, False).problem
 """
 
 
-@pytest.mark.slow
+@pytest.mark.ci
 def test_fifty_thousand_images_of_each_camera_are_reported_in_a_minute_300_mb_and_15_mb(tmp_path: Path) -> None:
     made = Made(tmp_path / "data", 18)
     for camera in ("object", "motion"):

@@ -20,7 +20,7 @@ from unit.reported import pack
 from unit.support import EXPERIMENT
 from unit.test_heartbeat import Station, probes
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.ci
 
 INTERVAL = 2.0
 SLACK = INTERVAL + 1  # times are told to the second
