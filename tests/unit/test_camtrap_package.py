@@ -11,9 +11,8 @@ import os
 import re
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,18 +28,10 @@ from unit.camtrap_station import PROJECT, SITES, Station, jpeg, named, pictures
 from unit.cards import every_kill
 from unit.support import EXPERIMENT, ROOT, batch_name, tree, write_archive
 
+pytestmark = pytest.mark.usefixtures("in_berlin")
+
 FILES = {"datapackage.json", "deployments.csv", "media.csv", "observations.csv"}
 VISIT = ("09:30:00.25", "09:30:01.5", "09:30:03")
-
-
-@pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A zone that is not UTC, and has a summer."""
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 @pytest.fixture
