@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 import ansible.plugins.action  # noqa: F401  or each copy of this process would import half of it again
+import pytest
 import yaml  # type: ignore[import-untyped]
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import manifest
@@ -212,6 +213,8 @@ def tree(path: Path) -> dict[str, str]:
 
 EXPERIMENT = "2026-05-22"
 BATCH = "20260522T050001Z-3fa91c02"
+BY_EITHER_METHOD = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+"""A batch goes home as a zip, or file by file."""
 
 
 def batch_name(number: int) -> str:

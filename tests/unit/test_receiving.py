@@ -27,6 +27,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.receiving import Received
 from unit.support import (
     BATCH,
+    BY_EITHER_METHOD,
     EXPERIMENT,
     arrive,
     batch_name,
@@ -66,7 +67,7 @@ def on_disk(layout: Layout) -> bool:
     return os.path.exists(layout.receipt(EXPERIMENT, "object", BATCH))
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+@BY_EITHER_METHOD
 def test_what_arrived_whole_is_archived_and_receipted(layout: Layout, data_dir: Path, zipped: bool) -> None:
     arrived = arrive(data_dir, IMAGES, zipped=zipped)
     received = receive(layout)
@@ -153,7 +154,7 @@ def test_a_zip_cut_short_licenses_nothing(layout: Layout, data_dir: Path, keep: 
     assert not on_disk(layout) and parts(layout) == [] and not events.read(layout.events(EXPERIMENT))
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@BY_EITHER_METHOD
 def test_nothing_arrived_but_the_manifest_licenses_nothing(layout: Layout, data_dir: Path, zipped: bool) -> None:
     arrived = arrive(data_dir, IMAGES, zipped=zipped)
     for path in [arrived.with_name(f"{BATCH}.zip")] if zipped else list(arrived.iterdir()):
@@ -243,7 +244,7 @@ def test_a_manifest_that_did_not_arrive_is_an_error_of_its_file(layout: Layout) 
         receive(layout)
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@BY_EITHER_METHOD
 def test_an_empty_batch_has_a_receipt_and_no_archive(layout: Layout, data_dir: Path, zipped: bool) -> None:
     arrive(data_dir, {}, zipped=zipped)
     assert receive(layout).images == 0
@@ -297,7 +298,7 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, number: int) -> list[str]:
     return calls
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+@BY_EITHER_METHOD
 def test_killed_at_any_step_it_completes_when_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
 ) -> None:
@@ -372,7 +373,7 @@ def only_part(layout: Layout) -> Path:
     return part
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+@BY_EITHER_METHOD
 def test_a_receipt_whose_archive_was_moved_away_licenses_nothing_and_the_batch_is_archived_again(
     layout: Layout, data_dir: Path, zipped: bool
 ) -> None:
@@ -425,7 +426,7 @@ def test_a_damaged_public_archive_holds_nothing_and_keeps_nothing_from_home(
     assert receiving.pending(layout, "object") == [first.receipt]
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+@BY_EITHER_METHOD
 def test_what_a_part_holds_is_not_lost_with_its_receipt(layout: Layout, data_dir: Path, zipped: bool) -> None:
     for missing in (FIRST, REST[0]):
         arrived = arrive(data_dir, IMAGES, zipped=zipped)
