@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
-from ansible.playbook.task import Task
-from ansible.plugins.action import ActionBase
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import image_batch, image_cleanup, recording
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, events, lock, receiving
@@ -31,70 +29,11 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record i
     save,
 )
 from lab.emulated import Lab
-from unit.support import BATCH, EXPERIMENT, ROOT, arguments, arrive, images, tree
+from unit.acting import There, act
+from unit.support import BATCH, EXPERIMENT, arrive, images, tree
 
-NAME = "wildberryeye.orchestrator"
 FAILED = {"failed": True, "msg": "stop wildberryeye.service: no. Look", "invocation": {}}
 SET_ASIDE = {"changed": True, "msg": "3 images set aside", "waiting": 1}
-
-
-class _Shell:
-    tmpdir = None
-
-
-class Connection:
-    """A connection that nothing goes through."""
-
-    _shell = _Shell()
-    has_pipelining = True
-
-
-class There:
-    """The camera's side: notes what it is asked for, and answers in turn."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.asked: list[dict[str, Any]] = []
-        self.modules: list[str] = []
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    @property
-    def states(self) -> list[str]:
-        return [given["state"] for given in self.asked]
-
-    def execute(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        assert task_vars["inventory_hostname"] == "object"
-        self.modules.append(module_name)
-        self.asked.append(module_args)
-        self.meanwhile()
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return dict(answer)
-
-    def configure(self, module_name: str, *_: Any) -> None:
-        """What is made ready while the camera works must exist: that it is not sent is no failure."""
-        ours = module_name.removeprefix(f"{NAME}.")
-        assert ours == "ansible.posix.synchronize" or (ROOT / "plugins" / "modules" / f"{ours}.py").exists()
-
-
-def act(kind: Any, there: There, check: bool = False, scheduled: str = "", **given: Any) -> dict[str, Any]:
-    """Run an action as Ansible does; `scheduled` is what a timer's run says of itself, in Ansible's words."""
-    name = kind.__module__.rpartition(".")[2]
-    task = Task()
-    task.action, task.args, task.check_mode, task.async_val = f"{NAME}.{name}", given, check, 0
-    action = kind(task, Connection(), None, None, None)
-    assert isinstance(action, ActionBase)
-    action._execute_module = there.execute
-    action._configure_module = there.configure
-    variables = {"wildberryeye_scheduled": scheduled} if scheduled else {}
-    result = action.run(None, {"inventory_hostname": "object", **variables})
-    assert "\n" not in str(result.get("msg", "")) and there.answers == []
-    assert all(
-        module == f"{NAME}.{name}" and args.keys() <= arguments(name).keys()
-        for module, args in zip(there.modules, there.asked, strict=True)
-    )
-    return dict(result)
 
 
 @pytest.fixture
