@@ -6,7 +6,6 @@ from __future__ import annotations
 import concurrent.futures
 import contextlib
 import http.client
-import importlib.util
 import json
 import os
 import re
@@ -26,7 +25,7 @@ import requests
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events, record
 from lab.emulated import Lab, wait_for
 from unit.live_station import SCRIPT, LiveStation, at
-from unit.support import ROOT
+from unit.support import ROOT, load_script
 
 SECRET = "nobody is to see this"
 TODAY = "2026-05-22"
@@ -54,17 +53,7 @@ def station(tmp_path: Path) -> Iterator[LiveStation]:
     found.end()
 
 
-def loaded() -> Any:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("live_page_script", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-live_page = loaded()
+live_page = load_script(SCRIPT)
 
 
 def raw(url: str, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
