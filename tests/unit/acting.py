@@ -9,9 +9,14 @@ from typing import Any
 from ansible.playbook.task import Task
 from ansible.plugins.action import ActionBase
 
-from unit.support import ROOT, arguments
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import events
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from unit.support import EXPERIMENT, ROOT, arguments
 
 NAME = "wildberryeye.orchestrator"
+
+FAILED = {"failed": True, "msg": "stop wildberryeye.service: no. Look", "invocation": {}}
+"""What a module answers that failed on the camera."""
 
 
 class _Shell:
@@ -78,3 +83,8 @@ def act(kind: Any, there: There, check: bool = False, scheduled: str = "", **giv
         for module, args in zip(there.modules, there.asked, strict=True)
     )
     return dict(result)
+
+
+def clocks(layout: Layout, experiment: str = EXPERIMENT) -> list[dict[str, Any]]:
+    """What the events say of clocks."""
+    return [event for event in events.read(layout.events(experiment)) if event["event"] == "clock"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from lab.emulated import Lab
 
 
@@ -27,6 +28,12 @@ def camera(tmp_path: Path) -> Iterator[Lab]:
 def data_dir(tmp_path: Path) -> Path:
     """A data directory that does not exist yet, with a space in its name."""
     return tmp_path / "the data"
+
+
+@pytest.fixture
+def layout(data_dir: Path) -> Layout:
+    """What lies where in that directory."""
+    return Layout(str(data_dir))
 
 
 def _local_time(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
