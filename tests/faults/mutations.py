@@ -52,7 +52,7 @@ MUTATIONS = [
         "cleanup does not look whether an image has changed",
         f"{UTILS}/receipt.py",
         {"if entry.name in unproven or not _unchanged(path, entry):": "if entry.name in unproven:"},
-        ["test_c_collection.py::test_c10"],
+        ["test_c_changes.py::test_c10"],
     ),
     Mutation(
         "files get their names before they are on the disk",

@@ -14,17 +14,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import b
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Batch, Card
 from faults.case import BEFORE, FIRST, LOOSE, SECOND, Case
 from unit.cards import Systemctl, assert_sound, images_below, make_batch, make_card, make_frozen, receipt_of
-from unit.support import (
-    BATCH,
-    EXPERIMENT,
-    Outcome,
-    batch_name,
-    image,
-    jpeg,
-    run_module,
-    sha256,
-    write_archive,
-)
+from unit.support import BATCH, EXPERIMENT, Outcome, batch_name, image, jpeg, run_module, sha256, write_archive
 
 
 class OnCard(Case):

@@ -121,9 +121,7 @@ def test_c2_a_camera_whose_power_is_cut_in_mid_transfer_is_carried_home_when_it_
     camera = station.cameras["object"]
     station.begin_day()
     station.wait_for_images("object", more=60)
-    camera.shape("2mbit")
-    stopping = station.begin("stop", "-e", "wildberryeye_collection_method=files")
-    wait_until(lambda: len(list(station.data.glob(".incoming/object/day/*/*.jpg"))) > 3, "images arrive", 60)
+    stopping = station.stop_in_mid_transfer("object", "2mbit")
     camera.kill()
     run = station.end(stopping, status=2, timeout=300)
     assert "not home" in run.row("object")

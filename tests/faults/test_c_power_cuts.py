@@ -13,12 +13,7 @@ from faults.case import Case
 from faults.on_card import CAMERA, MORE_ON_A_CAMERA, Recording
 from faults.on_orchestrator import Closing, OnOrchestrator, Opening, Receiving
 from faults.power_cuts import cut_everywhere
-from unit.support import (
-    ROOT,
-    as_mended,
-    sha256,
-    tree,
-)
+from unit.support import ROOT, as_mended, sha256, tree
 
 
 def unsynced(path: str) -> bool:
