@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from e2e.station import Run, Station
-from e2e.test_heartbeat import HEARTBEAT, INTERVAL, detects_after, holes, probes, told
+from e2e.watching import HEARTBEAT, INTERVAL, detects_after, holes, probes, told
 from lab import Camera, wait_until
 from unit.browser import shown
 
