@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from lab.emulated import Lab
+from unit.support import ROOT
 
 
 @pytest.fixture
@@ -54,3 +55,9 @@ def in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def in_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Local time is UTC."""
     yield from _local_time(monkeypatch, "UTC")
+
+
+@pytest.fixture
+def findable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is started finds the collection."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "collections"))
