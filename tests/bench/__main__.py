@@ -14,7 +14,8 @@ import time
 from typing import Protocol
 
 from lab import LabError
-from lab.__main__ import table, terminating
+from lab.__main__ import table
+from lab.command import run_command
 
 from . import results
 from .carry import HAND, Carry
@@ -87,12 +88,7 @@ def main(arguments: list[str]) -> int:
     quick = [f"--scale {given.scale:g}"] if given.scale < 1 else []
     quick += [f"--cameras {given.cameras}"] if given.cameras is not None else []
     options = Options(given.scale, given.cameras, given.minutes)
-    try:
-        with terminating():
-            return run(wanted, options, " ".join(quick))
-    except KeyboardInterrupt:
-        print("\nbench: interrupted; the cameras are removed", file=sys.stderr)
-        return 130
+    return run_command("bench", lambda: run(wanted, options, " ".join(quick)), removed="the cameras are removed")
 
 
 def run(wanted: list[Scenario], options: Options, quick: str) -> int:

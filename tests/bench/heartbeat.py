@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from e2e.station import Station
-from e2e.test_heartbeat import heartbeat_pid, probes, processes, told
+from e2e.watching import heartbeat_pid, probes, processes, told
 from lab import CameraSpec, Lab, LabError, wait_until
 from lab.__main__ import table
 

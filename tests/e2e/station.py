@@ -31,6 +31,8 @@ rm -rf ~/.config/systemd/user/wildberryeye_* ~/.config/systemd/user/*.wants/wild
 systemctl --user daemon-reload
 """
 INVENTORY = "/home/decim/station/inventory/hosts.yml"
+DATA = "/home/decim/wildberryeye/analysis/data"
+"""Where the orchestrator keeps its data, as it calls it; `Station.data` is the same from outside."""
 WAITING = re.compile(
     # The label, and what is set aside: experiments, their batches, what lies beside a batch and in it.
     r"\.wildberryeye/(recording(\.tmp)?|[^/]+/(\d{8}T\d{6}Z-[0-9a-f]{8}(/|/[^/]+\.jpg|\.(zip|manifest)(\.tmp)?))?)?"
@@ -127,6 +129,24 @@ class Station:
     def kill_playbooks(self) -> None:
         """kill -9 of everything that runs for decim: what a power cut leaves of a run."""
         self.orchestrator.exec("pkill", "-9", "-u", "decim", "-f", "ansible|rsync|ssh", check=False)
+
+    def make_batch(self, camera: str, method: str = "zip") -> None:
+        """Have a camera set aside and freeze what is finished on its card, as a collection does."""
+        image_dir = self.cameras[camera].image_dir
+        arguments = f"image_dir={image_dir} set_aside=stable data_dir={DATA}"
+        module = ["-m", "wildberryeye.orchestrator.image_batch", "-a", f"{arguments} purpose=collect method={method}"]
+        self.orchestrator.ansible("ansible", camera, "-i", INVENTORY, "-b", *module, check=True)
+
+    def stop_in_mid_transfer(self, camera: str, rate: str) -> subprocess.Popen[str]:
+        """Begin a stop whose transfer from a camera, at this rate, has brought some of the day's images and not all."""
+        self.cameras[camera].shape(rate)
+        stopping = self.begin("stop", "-e", "wildberryeye_collection_method=files")
+        wait_until(lambda: len(self.arrived(camera)) > 3, "images arrive", 60)
+        return stopping
+
+    def arrived(self, camera: str) -> list[Path]:
+        """Return the day's images of a camera that lie here and have no receipt yet, where they come one by one."""
+        return list(self.data.glob(f".incoming/{camera}/day/*/*.jpg"))
 
     def wait_for_images(self, *names: str, more: int = 5) -> None:
         """Wait until each camera has written so many more detected images."""

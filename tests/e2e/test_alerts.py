@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from e2e.station import Station
-from e2e.test_heartbeat import HEARTBEAT, told
 from e2e.timers import START, STOP, Timers
+from e2e.watching import HEARTBEAT, told
 from lab import wait_until
 
 SECRET = "hunter2-s3cret"

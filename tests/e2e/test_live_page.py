@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 import requests
 
+from e2e.setting_up import changed, footprint, recap
 from e2e.station import Station, today
-from e2e.test_setup import changed, footprint, fresh, recap
 from lab import wait_until
-
-__all__ = ["fresh"]  # a fixture: pytest looks for it here
 
 INTERVAL = 4
 PORT = 8088

@@ -3,80 +3,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-
 import pytest
 
+from e2e.setting_up import FLAG, KNOWN_HOSTS, LOGINCTL, MARKER, cat, changed, footprint, recap, run_sh
 from e2e.station import Run, Station
 from lab import Camera
 
-KNOWN_HOSTS = "/home/decim/station/known_hosts"
-FLAG = "/var/lib/systemd/linger/decim"
-MARKER = "/home/decim/.config/wildberryeye/lingering-enabled-by-setup"
-LOGINCTL = "/opt/wildberryeye/bin/loginctl"
-CLEAR = f"""
-cat >{KNOWN_HOSTS}; chmod 644 {KNOWN_HOSTS}
-# What has ended with lingering takes a moment to come back.
-until systemctl --user is-active --quiet basic.target 2>/dev/null; do sleep 0.1; done
-systemctl --user disable --quiet --now 'wildberryeye_*' 2>/dev/null
-rm -rf ~/.config ~/.local/share/systemd
-systemctl --user daemon-reload
-"""
 UNIT = "wildberryeye.service"
-# What setup may write, with its mode and content.
-FOOTPRINT = """
-find /home/decim/.config /home/decim/.ssh /home/decim/station/known_hosts /var/lib/systemd/linger \
-    \\( -type f -printf '%p %m ' -exec sha256sum {} \\; \\) -o \\( -type l -printf '%p %l\\n' \\) 2>/dev/null | sort
-"""
-
-
-def cat(station: Station, path: str) -> str:
-    return station.orchestrator.exec("cat", path).stdout
-
-
-def footprint(station: Station) -> str:
-    return station.orchestrator.exec("sh", "-c", FOOTPRINT).stdout
-
-
-def run_sh(station: Station, script: str) -> None:
-    station.orchestrator.exec("sh", "-c", script)
 
 
 def lines(run: Run, text: str) -> list[str]:
     return [line for line in run.text.splitlines() if text in line]
 
 
-def changed(run: Run) -> bool:
-    """Whether a recap in Ansible's own words, asked for with `recap`, tells of a change."""
-    counts = re.findall(r"changed=(\d+)", run.text)
-    assert counts, run.text
-    return any(count != "0" for count in counts)
-
-
-RECAP = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
-
-
-def recap(station: Station, name: str, *arguments: str) -> Run:
-    """Run a playbook with the output of Ansible itself, which counts."""
-    done = station.orchestrator.ansible(*station.command(name, *arguments), env=RECAP)
-    assert done.returncode == 0, done.stdout
-    return Run(0, done.stdout)
-
-
 def fingerprint(camera: Camera) -> str:
     """What a person sees who compares at the camera."""
     return camera.exec("ssh-keygen", "-lf", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
-
-
-@pytest.fixture
-def fresh(station: Station) -> Iterator[Station]:
-    """A station that knows no camera; afterwards, one as the other tests want it."""
-    known = cat(station, KNOWN_HOSTS)
-    run_sh(station, f"rm -rf {KNOWN_HOSTS} {MARKER}")
-    yield station
-    run_sh(station, f"rm -f {LOGINCTL} /etc/sudoers.d/setup; loginctl enable-linger decim")
-    station.orchestrator.exec("sh", "-c", CLEAR, user="decim", input=known)
 
 
 def test_setup_shows_the_keys_that_it_pins_and_does_nothing_the_second_time(fresh: Station) -> None:

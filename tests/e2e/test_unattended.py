@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from e2e.station import INVENTORY, Station
-from e2e.test_heartbeat import (
+from e2e.timers import COLLECT, START, STOP, Timers
+from e2e.watching import (
     HEARTBEAT,
     INTERVAL,
     assert_gaps_are_true,
@@ -19,7 +20,6 @@ from e2e.test_heartbeat import (
     processes,
     told,
 )
-from e2e.timers import COLLECT, START, STOP, Timers
 from lab import CameraSpec, Lab, wait_until
 
 

@@ -52,19 +52,19 @@ MUTATIONS = [
         "cleanup does not look whether an image has changed",
         f"{UTILS}/receipt.py",
         {"if entry.name in unproven or not _unchanged(path, entry):": "if entry.name in unproven:"},
-        ["test_c_collection.py::test_c10"],
+        ["test_c_changes.py::test_c10"],
     ),
     Mutation(
         "files get their names before they are on the disk",
         f"{UTILS}/durable.py",
         {"            os.fsync(descriptor)\n            if not": "            if not"},
-        ["test_c_crash_points.py::test_c19_what_is_receipted and not lost and not growing"],
+        ["test_c_power_cuts.py::test_c19_what_is_receipted and not lost and not growing"],
     ),
     Mutation(
         "names are not made to survive a power cut",
         f"{UTILS}/durable.py",
         {"        os.fsync(descriptor)\n    finally:": "        pass\n    finally:"},
-        ["test_c_crash_points.py::test_c19_what_is_receipted and not lost and not growing"],
+        ["test_c_power_cuts.py::test_c19_what_is_receipted and not lost and not growing"],
     ),
     Mutation(
         "files are written under their public names",
@@ -73,13 +73,13 @@ MUTATIONS = [
             'temporary = f"{path}.tmp"': "temporary = path",
             "            publish(temporary, path)\n": "            sync_directory(os.path.dirname(path))\n",
         },
-        ["test_c_crash_points.py::test_c1_a_module_killed_before"],
+        ["test_c_kills.py::test_c1_a_module_killed_before"],
     ),
     Mutation(
         "what an archive overwrites when it grows is not kept",
         f"{UTILS}/growing.py",
         {"        _set_aside(path, old.offset)\n": ""},
-        ["test_c_crash_points.py::test_c19_what_is_receipted and not lost and not growing"],
+        ["test_c_power_cuts.py::test_c19_what_is_receipted and not lost and not growing"],
     ),
     Mutation(
         "stop does not set aside",

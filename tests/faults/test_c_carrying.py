@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from e2e.station import INVENTORY, Station, today
+from e2e.station import Station, today
 from lab import wait_until
 
 PYTHON_THAT_WAITS = """#!/bin/sh
@@ -25,9 +25,7 @@ def test_c3_a_link_that_is_cut_in_mid_transfer_resumes_and_costs_the_other_camer
     camera = station.cameras["object"]
     station.begin_day()
     station.wait_for_images("object", more=60)
-    camera.shape("4mbit")
-    stopping = station.begin("stop", "-e", "wildberryeye_collection_method=files")
-    wait_until(lambda: len(list(station.data.glob(".incoming/object/day/*/*.jpg"))) > 3, "images arrive", 60)
+    stopping = station.stop_in_mid_transfer("object", "4mbit")
     camera.link_down()
     run = station.end(stopping, status=2, timeout=180)
     assert "not home" in run.row("object") and re.search(r"Run it again|run it again", run.row("object"))
@@ -35,8 +33,7 @@ def test_c3_a_link_that_is_cut_in_mid_transfer_resumes_and_costs_the_other_camer
     assert not station.archives("object")
     camera.link_up()
     camera.shape(None)
-    arrived = list(station.data.glob(".incoming/object/day/*/*.jpg"))
-    assert len(arrived) > 3, "what had arrived is not fetched again"
+    assert len(station.arrived("object")) > 3, "what had arrived is not fetched again"
     station.play("stop")
     station.assert_all_home()
 
@@ -77,9 +74,7 @@ def test_c7_a_damaged_archive_licenses_only_what_is_intact_and_the_next_run_mend
         ),
     }[damage]
     # The zip is made on the card, and damaged there before it is fetched.
-    arguments = f"image_dir={camera.image_dir} set_aside=stable data_dir=~/wildberryeye/analysis/data purpose=collect"
-    module = "wildberryeye.orchestrator.image_batch"
-    station.orchestrator.ansible("ansible", "object", "-i", INVENTORY, "-b", "-m", module, "-a", arguments, check=True)
+    station.make_batch("object")
     found = camera.exec("sh", "-c", 'ls "$1"/.wildberryeye/*/*.zip', "sh", camera.image_dir).stdout.split()
     assert len(found) == 1
     camera.exec("python3", "-c", script, found[0])

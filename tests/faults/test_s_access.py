@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.station import Station
-from e2e.test_heartbeat import HEARTBEAT, detects_after, told
+from e2e.watching import HEARTBEAT, detects_after, told
 from lab import Camera, wait_until
 
 RULE = "/etc/polkit-1/rules.d/50-wildberryeye.rules"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e.station import INVENTORY, Station
+from e2e.station import Station
 from lab import Camera, Orchestrator, wait_until
 from lab.host import Host
 
@@ -333,9 +333,7 @@ def test_s3_links_on_a_card_lead_nowhere(station: Station) -> None:
     """Links to /etc as experiment, batch, zip and image, odd directories -> not followed, not fetched, not deleted."""
     camera = station.cameras["object"]
     station.begin_day()
-    arguments = f"image_dir={camera.image_dir} set_aside=stable data_dir=~/wildberryeye/analysis/data purpose=collect"
-    module = "wildberryeye.orchestrator.image_batch"
-    station.orchestrator.ansible("ansible", "object", "-i", INVENTORY, "-b", "-m", module, "-a", arguments, check=True)
+    station.make_batch("object")
     listing = "find /etc -printf '%p %s %T@ %l\\n' | sort"
     before, there = outside(station.orchestrator), camera.exec("sh", "-c", listing).stdout
     script = r"""cd "$1/.wildberryeye"

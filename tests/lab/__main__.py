@@ -4,14 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from . import images
+from .command import run_command
 from .host import CameraSpec
 from .lab import PERSISTENT, PREFIX, Lab, labs, remove
 from .podman import LabError, podman
@@ -20,16 +17,12 @@ from .podman import LabError, podman
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return the exit status."""
     options = parser().parse_args(argv)
-    try:
-        with terminating():
-            {"up": up, "down": down, "status": status, "images": build}[options.command](options)
-    except (LabError, OSError) as error:
-        print(f"lab: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("lab: interrupted", file=sys.stderr)
-        return 130
-    return 0
+
+    def work() -> int:
+        {"up": up, "down": down, "status": status, "images": build}[options.command](options)
+        return 0
+
+    return run_command("lab", work)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -137,21 +130,6 @@ def table(rows: list[tuple[str, ...]]) -> None:
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
-@contextmanager
-def terminating() -> Iterator[None]:
-    """Let SIGTERM end things as Ctrl-C does: through every `finally`, once."""
-
-    def end(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise SystemExit(128 + signum)
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,9 @@ import time
 import zipfile
 from pathlib import Path
 
-from .__main__ import terminating
+from .command import run_command
 from .host import Camera, CameraSpec
 from .lab import Lab
-from .podman import LabError
 
 ROOT = Path(__file__).parents[2]
 WORK = ROOT / "build" / "demo"
@@ -29,15 +28,7 @@ RECORD_FOR = 20
 
 def main() -> int:
     """Run the demo; return the exit status."""
-    try:
-        with terminating():
-            return demo()
-    except LabError as error:
-        print(f"demo: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\ndemo: interrupted; the cameras are removed", file=sys.stderr)
-        return 130
+    return run_command("demo", demo, removed="the cameras are removed")
 
 
 def demo() -> int:

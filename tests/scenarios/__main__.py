@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab import LabError
-from lab.__main__ import terminating
+from lab.command import run_command
 
 from .hosts import SHARED, boot, renew
 
@@ -35,16 +35,12 @@ def main(argv: list[str] | None = None) -> int:
     if unknown:
         print(f"molecule: no scenario {', '.join(unknown)}: there are {', '.join(there)}", file=sys.stderr)
         return 2
-    try:
-        with terminating(), alone():
-            failed = run(names or there, shown=len(names) == 1)
-    except LabError as error:
-        print(f"molecule: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nmolecule: interrupted; the lab is removed", file=sys.stderr)
-        return 130
-    return 1 if failed else 0
+
+    def work() -> int:
+        with alone():
+            return 1 if run(names or there, shown=len(names) == 1) else 0
+
+    return run_command("molecule", work, removed="the lab is removed")
 
 
 @contextlib.contextmanager

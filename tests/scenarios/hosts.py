@@ -24,7 +24,7 @@ from pathlib import Path
 
 from e2e.station import Station
 from lab import CameraSpec, Lab, LabError
-from lab.__main__ import terminating
+from lab.command import terminating
 from lab.lab import started, yaml
 
 SHARED = "WILDBERRYEYE_SCENARIO_LAB"

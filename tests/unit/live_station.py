@@ -3,22 +3,30 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import http.client
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, lock, record
+import requests
+
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, events, lock, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
 from unit.support import ROOT
 
 SCRIPT = ROOT / "roles" / "live_page" / "files" / "live_page.py"
+
+SECRET = "nobody is to see this"
+TODAY = "2026-05-22"
 
 
 def at(seconds: float = 0.0) -> str:
@@ -123,3 +131,52 @@ class LiveStation:
         out, _ = self.process.communicate(timeout=10)
         self.process = None
         return out
+
+
+def with_secrets(directory: Path, *cameras: str) -> LiveStation:
+    """A station that records, with a report and things beside it that are nobody's business; not served yet."""
+    found = LiveStation(directory)
+    found.knows({name: (name, 9) for name in cameras})
+    found.records(TODAY, *cameras)
+    found.report(TODAY)
+    for path in ("secret.txt", f"{TODAY}/secret.txt", f"{TODAY}/object/object_{TODAY}.zip", ".secret", "../secret.txt"):
+        (found.data / path).parent.mkdir(parents=True, exist_ok=True)
+        (found.data / path).write_text(SECRET)
+    events.append(found.layout.events(TODAY), "opened", None, text=SECRET)
+    return found
+
+
+@contextlib.contextmanager
+def served_with_secrets(directory: Path) -> Iterator[LiveStation]:
+    """One that is served, with secrets in more places, for tests that change nothing that is shown."""
+    found = with_secrets(directory, "object")
+    (found.data / "report.html").write_text(SECRET)
+    found.report("../outside", SECRET.encode())
+    found.report(".hidden", SECRET.encode())
+    found.thinks("object")
+    found.serve()
+    yield found
+    assert "Traceback" not in found.end()
+
+
+def raw(url: str, path: str, method: str = "GET", body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """Ask for exactly this path: no client mends it."""
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=10)
+    try:
+        connection.putrequest(method, path, skip_accept_encoding=True)
+        if body:
+            connection.putheader("Content-Length", str(len(body)))
+        connection.endheaders(body or None)
+        answer = connection.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        connection.close()
+
+
+def state(url: str) -> dict[str, Any]:
+    """All that the page is told."""
+    found: dict[str, Any] = requests.get(f"{url}state.json", timeout=10).json()
+    history: dict[str, Any] = requests.get(f"{url}history.json", timeout=10).json()
+    assert not found.keys() & history.keys()
+    return {**found, **history}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What unit tests share: modules run as Ansible runs them, cards and arrivals made of bytes."""
+"""What unit tests share: modules, scripts and playbooks run as Ansible runs them, cards and arrivals made of bytes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import contextlib
 import datetime
 import hashlib
 import importlib
+import importlib.util
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple, NoReturn
 
 import ansible.plugins.action  # noqa: F401  or each copy of this process would import half of it again
+import pytest
 import yaml  # type: ignore[import-untyped]
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import manifest
@@ -180,6 +183,45 @@ def _set_clock(when: str) -> None:
     datetime.datetime = Clock  # type: ignore[misc]
 
 
+def load_script(path: Path) -> Any:
+    """A script that a role brings along, as a module: its parts are tested without a process."""
+    spec = importlib.util.spec_from_file_location(f"{path.stem}_script", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # Where its dataclasses look for what their annotations mean.
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_playbook(
+    *arguments: str | Path, cwd: Path = ROOT, alarms: str = "Traceback|WARNING|DEPRECAT", **env: str
+) -> tuple[int, str]:
+    """Run `ansible-playbook` with nothing set for Ansible but the project's own configuration.
+
+    Args:
+        arguments: the playbook, and options.
+        cwd: from where.
+        alarms: what it must not say, a regular expression.
+        env: added to the environment.
+
+    Returns:
+        Its exit status, and all that it said.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [Path(sys.executable).with_name("ansible-playbook"), *arguments],
+        cwd=cwd,
+        env={**own, "ANSIBLE_LOCALHOST_WARNING": "0", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    text = done.stdout + done.stderr
+    assert not re.search(alarms, text), text
+    return done.returncode, text
+
+
 def documented(name: str) -> dict[str, dict[str, Any]]:
     """The options that a module's DOCUMENTATION describes."""
     tree = ast.parse((ROOT / "plugins" / "modules" / f"{name}.py").read_text())
@@ -212,6 +254,8 @@ def tree(path: Path) -> dict[str, str]:
 
 EXPERIMENT = "2026-05-22"
 BATCH = "20260522T050001Z-3fa91c02"
+BY_EITHER_METHOD = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+"""A batch goes home as a zip, or file by file."""
 
 
 def batch_name(number: int) -> str:

@@ -13,24 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.playbook.task import Task
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import alerts
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import alert, delivery, notices, user_manager
+from unit.acting import action_for
 from unit.sinks import SECRET, Web, free_port
 
 NTFY = f"ntfy://{SECRET}"
 PING = f"https://ping.example/{SECRET}"
-
-
-class _Shell:
-    tmpdir = None
-
-
-class _Connection:
-    """A connection that nothing goes through."""
-
-    _shell = _Shell()
 
 
 class Home:
@@ -42,10 +32,8 @@ class Home:
 
     def act(self, state: str, *urls: str, check: bool = False, **given: Any) -> dict[str, Any]:
         """Run the action as Ansible does."""
-        task = Task()
-        task.action, task.check_mode, task.async_val = "wildberryeye.orchestrator.alerts", check, 0
-        task.args = {"state": state, "notify_urls": list(urls), **given}
-        found = dict(alerts.ActionModule(task, _Connection(), None, None, None).run(None, {}))
+        action = action_for(alerts.ActionModule, check, state=state, notify_urls=list(urls), **given)
+        found = dict(action.run(None, {}))
         assert SECRET not in json.dumps(found) and "\n" not in found["msg"]
         return found
 

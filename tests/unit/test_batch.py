@@ -32,12 +32,10 @@ from unit.cards import (
     three,
     unreadable,
 )
-from unit.support import ROOT, image, images, jpeg, read_archive, sha256, tree
-
-METHODS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+from unit.support import BY_EITHER_METHOD, ROOT, image, images, jpeg, read_archive, sha256, tree
 
 
-@METHODS
+@BY_EITHER_METHOD
 def test_a_manifest_names_every_image_with_what_proves_it(tmp_path: Path, zipped: bool) -> None:
     card, of = make_batch(tmp_path / "card", three())
     frozen = batch.freeze(card, of, zipped)
@@ -67,7 +65,7 @@ def test_the_zip_holds_the_images_and_the_list_and_unzip_believes_it(tmp_path: P
         subprocess.run(["sha256sum", "-c", "--quiet", "--strict", manifest.MEMBER], cwd=tmp_path / "out", check=True)
 
 
-@METHODS
+@BY_EITHER_METHOD
 def test_a_frozen_batch_is_never_written_to_again(tmp_path: Path, zipped: bool) -> None:
     card, of, _ = make_frozen(tmp_path / "card", three(), zipped)
     before = tree(tmp_path)
@@ -99,7 +97,7 @@ def test_half_written_images_are_collected_and_flagged(tmp_path: Path) -> None:
     assert read_archive(Path(of.zip)) == found
 
 
-@METHODS
+@BY_EITHER_METHOD
 def test_no_image_is_lost_and_nothing_is_half_public_wherever_freezing_is_killed(tmp_path: Path, zipped: bool) -> None:
     def prepare(where: Path) -> Callable[[], object]:
         card, of = make_batch(where / "card", three())
@@ -224,7 +222,7 @@ def test_a_card_that_is_really_full_falls_back_to_files(small_card: Path, monkey
     assert sorted(os.listdir(os.path.dirname(of.path))) == [of.name, f"{of.name}.manifest"]
 
 
-@METHODS
+@BY_EITHER_METHOD
 @pytest.mark.parametrize("error", [errno.EIO])
 def test_an_image_that_the_card_does_not_give_back_is_kept_and_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, error: int
@@ -247,7 +245,7 @@ def test_an_image_that_may_not_be_read_is_told_and_not_passed_over(
     assert os.listdir(os.path.dirname(of.path)) == [of.name]
 
 
-@METHODS
+@BY_EITHER_METHOD
 def test_an_image_that_vanishes_under_the_hand_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
 ) -> None:
@@ -269,7 +267,7 @@ def test_a_link_that_takes_an_images_place_is_not_followed(tmp_path: Path, monke
     assert images_below(tmp_path / "card") == counted(three())
 
 
-@METHODS
+@BY_EITHER_METHOD
 def test_an_image_written_to_while_it_is_read_is_not_what_the_manifest_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool
 ) -> None:

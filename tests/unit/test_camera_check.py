@@ -13,8 +13,8 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import camera_check
 from ansible_collections.wildberryeye.orchestrator.plugins.filter.readiness import readiness
+from unit.acting import There, act
 from unit.support import run_module
-from unit.test_actions import There, act
 
 UNIT = "wildberryeye.service"
 EXEC = "{{ path=/usr/bin/python3 ; argv[]=/usr/bin/python3 main.py {} ; ignore_errors=no }}"

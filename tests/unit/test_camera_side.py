@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import image_cleanup
-from unit.test_actions import There, act
+from unit.acting import There, act
 
 
 class Hung(There):

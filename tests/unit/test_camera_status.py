@@ -19,9 +19,9 @@ from ansible_collections.wildberryeye.orchestrator.plugins.action import camera_
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import sensor
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.modules import camera_status
+from unit.acting import There, act
 from unit.cards import OURS, Systemctl, make_card, three
 from unit.support import EXPERIMENT, Outcome, image, images, jpeg, run_module, tree
-from unit.test_actions import There, act
 
 MANY = 50_000
 MEMORY = 60_000_000

@@ -4,10 +4,6 @@
 from __future__ import annotations
 
 import csv
-import os
-import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +15,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import Settings, gather
 from unit import camtrap_standard
 from unit.camtrap_station import PROJECT, SITES, Station, named, pictures
-from unit.support import EXPERIMENT, ROOT, run_module, tree
+from unit.support import EXPERIMENT, ROOT, run_module, run_playbook, tree
 
 INVENTORY = """
 cameras:
@@ -53,21 +49,8 @@ def play(station: Station, playbook: str, more: str, *options: str) -> tuple[int
     inventory = Path(at).with_name("hosts.yml")
     inventory.write_text(INVENTORY.replace("MORE", more))
     ours = ["-e", f"wildberryeye_data_dir='{at}'", "-e", "wildberryeye_camtrap_dp=true"]
-    done = subprocess.run(
-        [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook, *ours, *options],
-        cwd=ROOT,
-        env={
-            **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
-            "ANSIBLE_LOCALHOST_WARNING": "0",
-            "ANSIBLE_NOCOLOR": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    text = done.stdout + done.stderr
-    assert not re.search("Traceback|WARNING|DEPRECAT", text), text
-    return done.returncode, text.splitlines()
+    status, text = run_playbook("-i", inventory, playbook, *ours, *options, ANSIBLE_NOCOLOR="1")
+    return status, text.splitlines()
 
 
 @pytest.fixture

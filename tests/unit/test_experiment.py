@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
@@ -17,17 +15,10 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.experiment import Opened
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
 
+pytestmark = pytest.mark.usefixtures("in_berlin")
+
 ONE = dt.time(1)
 BOTH = {"object": "object", "motion": "motion"}
-
-
-@pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def at(text: str, fold: int = 0) -> dt.datetime:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.playbook.task import Task
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import heartbeat
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import user_manager
+from unit.acting import action_for
 from unit.support import tree
 
 UNIT = heartbeat.UNIT
@@ -29,16 +29,6 @@ stop) echo inactive >"$HOME/state" ;;
 esac
 eval "$(cat "$HOME/answer-$1" 2>/dev/null)"
 """
-
-
-class _Shell:
-    tmpdir = None
-
-
-class _Connection:
-    """A connection that nothing goes through."""
-
-    _shell = _Shell()
 
 
 class Home:
@@ -89,10 +79,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 def act(state: str, check: bool = False, **given: Any) -> dict[str, Any]:
     """Run the action as Ansible does; what it says is one line."""
-    task = Task()
-    task.action, task.check_mode, task.async_val = "wildberryeye.orchestrator.heartbeat", check, 0
-    task.args = {"state": state, **given}
-    result = heartbeat.ActionModule(task, _Connection(), None, None, None, None).run(None, {})
+    result = action_for(heartbeat.ActionModule, check, state=state, **given).run(None, {})
     assert result["msg"] and "\n" not in result["msg"] and "Traceback" not in result["msg"]
     return dict(result)
 

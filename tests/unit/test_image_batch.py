@@ -23,7 +23,18 @@ from unit.cards import (
     make_frozen,
     three,
 )
-from unit.support import EXPERIMENT, Outcome, arguments, documented, image, images, jpeg, run_module, tree
+from unit.support import (
+    BY_EITHER_METHOD,
+    EXPERIMENT,
+    Outcome,
+    arguments,
+    documented,
+    image,
+    images,
+    jpeg,
+    run_module,
+    tree,
+)
 
 
 def run(where: Path, check: bool = False, real: bool = False, **args: Any) -> Outcome:
@@ -152,12 +163,13 @@ def test_what_is_no_image_is_named_and_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "card" / image(9)).is_symlink() and (tmp_path / "card" / "x\n$(reboot)").exists()
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@BY_EITHER_METHOD
 def test_a_missing_image_directory_says_what_to_do(tmp_path: Path, zipped: bool) -> None:
-    assert "no such directory. Start the camera's service once" in run(tmp_path / "none").failed()
+    method = "zip" if zipped else "files"
+    assert "no such directory. Start the camera's service once" in run(tmp_path / "none", method=method).failed()
     (tmp_path / "card").mkdir()
     (tmp_path / "card" / OURS).symlink_to(tmp_path)
-    assert "it is a link. Remove the link" in run(tmp_path / "card").failed()
+    assert "it is a link. Remove the link" in run(tmp_path / "card", method=method).failed()
 
 
 def test_an_error_of_the_card_names_what_was_tried(tmp_path: Path) -> None:

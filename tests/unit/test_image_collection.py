@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.playbook.task import Task
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action import image_collection
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
@@ -21,8 +20,8 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
 )
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
+from unit.acting import action_for
 from unit.support import BATCH, EXPERIMENT, arrive, images
-from unit.test_actions import Connection
 
 WAITING: dict[str, Any] = {
     "reached": True,
@@ -59,10 +58,8 @@ def bring_home(
     steps: Steps, monkeypatch: pytest.MonkeyPatch, check: bool = False, **given: Any
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run the action; return its result, and what the table at the end makes of it."""
-    task = Task()
-    task.action, task.check_mode, task.async_val = "wildberryeye.orchestrator.image_collection", check, 0
-    task.args = {"image_dir": "/card", "data_dir": str(steps.data_dir), "purpose": "collect", **given}
-    action = image_collection.ActionModule(task, Connection(), None, None, None)
+    wanted = {"image_dir": "/card", "data_dir": str(steps.data_dir), "purpose": "collect", **given}
+    action = action_for(image_collection.ActionModule, check, **wanted)
     monkeypatch.setattr(action, "_step", steps)
     result = dict(action.run(None, {"inventory_hostname": "object"}))
     assert result["reached"] and "\n" not in result["msg"]
@@ -176,8 +173,7 @@ def test_what_has_outlived_its_run_touches_nothing_any_more(
     result, told = bring_home(steps, monkeypatch)
     assert result["failed"] and "the run was killed. Run it again" in result["msg"] and not outcome.home(told)
     assert "image_cleanup" not in steps.asked and (data_dir / ".incoming").exists()
-    task = Task()
-    action = image_collection.ActionModule(task, Connection(), None, None, None)
+    action = action_for(image_collection.ActionModule)
     with pytest.raises(Error, match="the run was killed"):
         action._step("ansible.posix.synchronize", {}, {})
 

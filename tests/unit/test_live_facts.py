@@ -14,18 +14,11 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.heartbea
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.live_facts import Disk, Schedule, Seen, Shot
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
 
+pytestmark = pytest.mark.usefixtures("in_utc")
+
 OPENED = "2026-05-22T07:00:00+00:00"
 NOW = dt.datetime.fromisoformat("2026-05-22T12:00:00+00:00")
 DAY = Schedule(dt.time(7), dt.time(1))
-
-
-@pytest.fixture(autouse=True)
-def in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The station's local time is UTC."""
-    import time
-
-    monkeypatch.setenv("TZ", "UTC")
-    time.tzset()
 
 
 def recorded(state: str = record.RECORDING, **states: str) -> Record:

@@ -16,6 +16,7 @@ import pytest
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from unit.support import (
     BATCH,
+    BY_EITHER_METHOD,
     EXPERIMENT,
     Outcome,
     arrive,
@@ -43,7 +44,7 @@ def parts(data_dir: Path) -> list[dict[str, bytes]]:
     return [read_archive(path) for path in sorted(directory.glob("*.zip"))]
 
 
-@pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+@BY_EITHER_METHOD
 def test_what_is_whole_is_licensed_and_a_second_call_changes_nothing(data_dir: Path, zipped: bool) -> None:
     arrive(data_dir, IMAGES, zipped=zipped)
     first = receipt(data_dir, real=True).ok()

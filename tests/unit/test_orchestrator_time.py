@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,16 +14,9 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.orchestr
     moment,
 )
 
+pytestmark = pytest.mark.usefixtures("in_berlin")
+
 DAY = "2026-05-22T"
-
-
-@pytest.fixture(autouse=True)
-def berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def at(text: str) -> dt.datetime:

@@ -7,8 +7,6 @@ import copy
 import datetime as dt
 import json
 import os
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,8 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record i
     save,
 )
 from unit.support import EXPERIMENT, ROOT, tree
+
+pytestmark = pytest.mark.usefixtures("in_berlin")
 
 NOW = dt.datetime.fromisoformat("2026-05-22T09:30:20+02:00")
 LOOKED = NOW.timestamp()
@@ -66,15 +66,6 @@ THOUGHT = {
     "degraded": False,
     "restarts": 0,
 }
-
-
-@pytest.fixture(autouse=True)
-def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("TZ", "Europe/Berlin")
-    time.tzset()
-    yield
-    monkeypatch.undo()
-    time.tzset()
 
 
 def records(state: str = RECORDING) -> list[Record]:

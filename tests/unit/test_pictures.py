@@ -19,11 +19,6 @@ from unit.support import EXPERIMENT
 OPENED = dt.datetime.fromisoformat("2026-05-22T07:00:00+02:00")
 
 
-@pytest.fixture
-def layout(tmp_path: Path) -> Layout:
-    return Layout(str(tmp_path / "the data"))
-
-
 def pack(path: str, images: Iterable[tuple[str, bytes]]) -> None:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(path, "w") as archive:

@@ -27,12 +27,10 @@ from unit.cards import (
     steps_of,
     three,
 )
-from unit.support import BATCH, EXPERIMENT, image, images, jpeg, tree
-
-METHODS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "files"])
+from unit.support import BATCH, BY_EITHER_METHOD, EXPERIMENT, image, images, jpeg, tree
 
 
-@METHODS
+@BY_EITHER_METHOD
 def test_after_a_proven_batch_nothing_of_ours_is_left_on_the_card(tmp_path: Path, zipped: bool) -> None:
     card, _, proof = make_frozen(tmp_path / "card", three(), zipped)
     assert receipt.apply(card, proof) == Cleaned(3, 1800, 0, 0)
@@ -170,7 +168,7 @@ def test_a_manifest_with_a_path_in_it_deletes_nothing_even_if_it_is_receipted(tm
     assert images_below(tmp_path / "card") == counted({**three(), image(9): jpeg(9)})
 
 
-@METHODS
+@BY_EITHER_METHOD
 @pytest.mark.parametrize("unproven", [[], [image(2)]], ids=["all proven", "one not"])
 def test_only_what_is_proven_goes_wherever_deleting_is_killed(
     tmp_path: Path, zipped: bool, unproven: list[str]

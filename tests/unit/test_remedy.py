@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
@@ -23,22 +22,13 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import r
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
 from lab.emulated import wait_for
-from unit.support import EXPERIMENT, ROOT
+from unit.support import EXPERIMENT, ROOT, load_script
 
 SCRIPT = ROOT / "roles" / "heartbeat" / "files" / "remedy.py"
 NAME = "wildberryeye.orchestrator"
 
 
-def loaded() -> Any:
-    """The script as a module."""
-    spec = importlib.util.spec_from_file_location("remedy_script", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-remedy = loaded()
+remedy = load_script(SCRIPT)
 
 
 def event(kind: str, action: str, **result: Any) -> dict[str, Any]:

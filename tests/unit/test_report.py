@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.playbook.task import Task
 from PIL import Image
 
 from ansible_collections.wildberryeye.orchestrator.plugins.action.report import ActionModule
@@ -28,6 +27,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import DEFAULTS, Experiment, gather
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils import reporting, thumbnails
 from lab.emulated import wait_for
+from unit.acting import action_for
 from unit.reported import ID, OPENED, Made, a_day, jpeg, name, pack
 from unit.support import ROOT
 
@@ -334,19 +334,9 @@ def test_a_torn_record_is_one_line(tmp_path: Path) -> None:
     assert "torn" in reporting.write(layout, ID, DEFAULTS, check=False).problem
 
 
-class Connection:
-    """That there is none: nothing is done elsewhere."""
-
-    _shell = type("Shell", (), {"tmpdir": None})()
-
-
 def act(layout: Layout, check: bool = False, experiments: tuple[str, ...] = (ID,)) -> dict[str, Any]:
-    task = Task()
-    task.action = "wildberryeye.orchestrator.report"
-    task.args = {"data_dir": layout.data_dir, "experiments": list(experiments)}
-    task.check_mode = check
-    result: dict[str, Any] = ActionModule(task, Connection(), None, None, None, None).run(None, {})
-    return result
+    action = action_for(ActionModule, check, data_dir=layout.data_dir, experiments=list(experiments))
+    return dict(action.run(None, {}))
 
 
 def test_in_check_mode_it_says_what_it_would_write(tmp_path: Path) -> None:

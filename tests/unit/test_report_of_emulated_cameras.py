@@ -18,7 +18,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_d
 from lab.emulated import Lab, wait_for
 from unit.reported import pack
 from unit.support import EXPERIMENT
-from unit.test_heartbeat import Station, probes
+from unit.watched_station import Station, probes
 
 pytestmark = pytest.mark.ci
 
@@ -28,12 +28,8 @@ SLACK = INTERVAL + 1  # times are told to the second
 
 @pytest.fixture
 def station(tmp_path: Path) -> Iterator[Station]:
-    found = Station(tmp_path)
-    yield found
-    for process in (found.process, *(camera.process for camera in found.cameras.values())):
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait()
+    with Station(tmp_path) as found:
+        yield found
 
 
 def begin(station: Station, **settings: object) -> Lab:

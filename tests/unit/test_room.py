@@ -10,7 +10,7 @@ import pytest
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import room
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from unit.support import BATCH, EXPERIMENT, arrive, images, write_archive
+from unit.support import BATCH, BY_EITHER_METHOD, EXPERIMENT, arrive, images, write_archive
 
 MB = 1_000_000
 SPARE = 64 << 20
@@ -45,7 +45,7 @@ def test_a_batch_that_is_added_to_an_archive_lies_there_twice_meanwhile(tmp_path
     assert room.wanted(layout, "motion", [batch(MB, zipped=True)]) == one
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@BY_EITHER_METHOD
 def test_what_has_arrived_already_needs_no_room_again(tmp_path: Path, zipped: bool) -> None:
     layout = Layout(str(tmp_path))
     before = room.wanted(layout, "object", [batch(6000, zipped)])

@@ -15,10 +15,10 @@ import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import transfer
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
-from unit.support import BATCH, EXPERIMENT, ROOT, images
+from unit.support import BATCH, BY_EITHER_METHOD, EXPERIMENT, ROOT, images
 
 
-@pytest.mark.parametrize("zipped", [True, False])
+@BY_EITHER_METHOD
 def test_rsync_fetches_exactly_the_batches_and_nothing_else_of_the_card(tmp_path: Path, zipped: bool) -> None:
     card, home = tmp_path / "card", tmp_path / "home"
     other = BATCH.replace("3", "4")

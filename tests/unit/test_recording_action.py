@@ -1,29 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the actions do on the orchestrator: the order of the steps, the locks, the API; only the camera is a fake."""
+"""What the action `recording` does on the orchestrator: order of steps, locks, the API; only the login is a fake."""
 
 from __future__ import annotations
 
 import errno
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
-from ansible.playbook.task import Task
-from ansible.plugins.action import ActionBase
 
-from ansible_collections.wildberryeye.orchestrator.plugins.action import image_batch, image_cleanup, recording
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, events, lock, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.action import recording
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, events, lock
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import (
     CLOSING,
     EXPECTED,
-    HOME,
     RECORDING,
     CameraRecord,
     Record,
@@ -31,75 +27,10 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record i
     save,
 )
 from lab.emulated import Lab
-from unit.support import BATCH, EXPERIMENT, ROOT, arguments, arrive, images, tree
+from unit.acting import FAILED, There, act, clocks
+from unit.support import EXPERIMENT
 
-NAME = "wildberryeye.orchestrator"
-FAILED = {"failed": True, "msg": "stop wildberryeye.service: no. Look", "invocation": {}}
 SET_ASIDE = {"changed": True, "msg": "3 images set aside", "waiting": 1}
-
-
-class _Shell:
-    tmpdir = None
-
-
-class Connection:
-    """A connection that nothing goes through."""
-
-    _shell = _Shell()
-    has_pipelining = True
-
-
-class There:
-    """The camera's side: notes what it is asked for, and answers in turn."""
-
-    def __init__(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self.asked: list[dict[str, Any]] = []
-        self.modules: list[str] = []
-        self.meanwhile: Callable[[], object] = lambda: None
-
-    @property
-    def states(self) -> list[str]:
-        return [given["state"] for given in self.asked]
-
-    def execute(self, module_name: str, module_args: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
-        assert task_vars["inventory_hostname"] == "object"
-        self.modules.append(module_name)
-        self.asked.append(module_args)
-        self.meanwhile()
-        answer = self.answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return dict(answer)
-
-    def configure(self, module_name: str, *_: Any) -> None:
-        """What is made ready while the camera works must exist: that it is not sent is no failure."""
-        ours = module_name.removeprefix(f"{NAME}.")
-        assert ours == "ansible.posix.synchronize" or (ROOT / "plugins" / "modules" / f"{ours}.py").exists()
-
-
-def act(kind: Any, there: There, check: bool = False, scheduled: str = "", **given: Any) -> dict[str, Any]:
-    """Run an action as Ansible does; `scheduled` is what a timer's run says of itself, in Ansible's words."""
-    name = kind.__module__.rpartition(".")[2]
-    task = Task()
-    task.action, task.args, task.check_mode, task.async_val = f"{NAME}.{name}", given, check, 0
-    action = kind(task, Connection(), None, None, None)
-    assert isinstance(action, ActionBase)
-    action._execute_module = there.execute
-    action._configure_module = there.configure
-    variables = {"wildberryeye_scheduled": scheduled} if scheduled else {}
-    result = action.run(None, {"inventory_hostname": "object", **variables})
-    assert "\n" not in str(result.get("msg", "")) and there.answers == []
-    assert all(
-        module == f"{NAME}.{name}" and args.keys() <= arguments(name).keys()
-        for module, args in zip(there.modules, there.asked, strict=True)
-    )
-    return dict(result)
-
-
-@pytest.fixture
-def layout(data_dir: Path) -> Layout:
-    return Layout(str(data_dir))
 
 
 class Recorder:
@@ -279,85 +210,6 @@ def test_a_camera_that_another_run_holds_is_left_alone(
     assert held is not None and held.pid == 1  # it is not ours to give back
 
 
-def test_batches_are_made_under_the_runs_lock_with_the_receipts_that_are_pending(
-    layout: Layout, data_dir: Path
-) -> None:
-    arrive(data_dir, images(3))
-    receipt = receiving.receive(layout, "object", EXPERIMENT, BATCH).receipt
-    arrive(data_dir, images(3), camera="motion")
-    there = There({"changed": True, "batches": [], "msg": "x"})
-    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
-    assert act(image_batch.ActionModule, there, **given)["reached"] is True
-    assert there.asked[0]["receipts"] == [receipt._asdict()] and there.asked[0]["method"] == "zip"
-    held = lock.owner(layout.locks(), "collection-object")
-    assert held is not None and (held.pid, held.purpose) == (os.getpid(), "collect")
-
-
-def test_in_check_mode_no_lock_is_taken_for_batches(layout: Layout, data_dir: Path) -> None:
-    there = There({"changed": False, "msg": "x"})
-    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
-    assert act(image_batch.ActionModule, there, check=True, **given)["reached"] and not data_dir.exists()
-
-
-@pytest.mark.parametrize(("purpose", "ended"), [("collect", False), ("stop", True), ("start", True)])
-def test_only_a_start_or_a_stop_ends_a_collection_in_its_way(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch, purpose: str, ended: bool
-) -> None:
-    asked: list[bool] = []
-
-    def take(directory: str, name: str, new: Any, wait: float, end: Callable[[Any], bool]) -> None:
-        asked.append(end(new))
-
-    monkeypatch.setattr(lock, "take", take)
-    there = There({"changed": False, "msg": "x"})
-    act(image_batch.ActionModule, there, image_dir="/card", data_dir=layout.data_dir, purpose=purpose)
-    assert asked == [ended]
-
-
-def test_a_collection_that_another_run_is_at_is_not_disturbed(layout: Layout) -> None:
-    lock.take(layout.locks(), "collection-object", lock.Owner.of(os.getppid(), "collect"), wait=0)
-    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
-    result = act(image_batch.ActionModule, There(), **given)
-    assert result["failed"] and result["reached"] is True and "a collect that is running" in result["msg"]
-
-
-def test_a_timers_collection_leaves_alone_what_another_run_is_at_and_does_not_fail(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    lock.take(layout.locks(), "collection-object", lock.Owner.of(os.getppid(), "stop"), wait=0)
-    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir}
-    there = There()
-    result = act(image_batch.ActionModule, there, scheduled="true", purpose="collect", **given)
-    assert not result.get("failed") and "batches" not in result and there.asked == []
-    assert result["left_alone"].startswith("it is held by a stop that is running (process ")
-    # A start or a stop that a timer began has to have it.
-    monkeypatch.setattr(lock, "_end", lambda held: None)
-    monkeypatch.setattr(lock, "_ENDING", 0.0)
-    for purpose in ("start", "stop"):
-        assert act(image_batch.ActionModule, There(), scheduled="true", purpose=purpose, **given)["failed"]
-
-
-@pytest.mark.parametrize("kind", [image_batch.ActionModule, image_cleanup.ActionModule])
-def test_batches_and_cleanups_that_were_not_done_on_the_camera_are_out_of_reach(kind: Any, layout: Layout) -> None:
-    given: dict[str, Any] = {"image_dir": "/card", "receipts": []}
-    if kind is image_batch.ActionModule:
-        given |= {"data_dir": layout.data_dir, "purpose": "stop"}
-    for answer, words in (
-        (FAILED, "stop wildberryeye.service: no. Look"),
-        ({"failed": True, "msg": "MODULE FAILURE", "module_stderr": "sudo: a password is required"}, "sudo asks for"),
-    ):
-        result = act(kind, There(answer), **given)
-        assert result["failed"] and result["reached"] is False and words in result["msg"]
-
-
-def test_a_cleanup_hands_the_receipts_over_as_they_are(tmp_path: Path) -> None:
-    there = There({"changed": True, "deleted": 3, "left": 0, "msg": "x"})
-    given: dict[str, Any] = {"image_dir": "/card", "receipts": [{"batch": BATCH}]}
-    before = tree(tmp_path)
-    result = act(image_cleanup.ActionModule, there, **given)
-    assert (result["reached"], result["left"], there.asked) == (True, 0, [given]) and tree(tmp_path) == before
-
-
 def test_a_start_that_waited_while_a_stop_was_run_does_not_set_the_camera_detecting_all_night(
     record: Recorder, camera: Lab
 ) -> None:
@@ -431,11 +283,6 @@ def test_a_camera_that_records_has_not_failed_because_the_disk_is_full(
     assert result["msg"].startswith("recording; 3 images set aside; note that in the experiment's record: ")
 
 
-def clocks(layout: Layout, experiment: str = EXPERIMENT) -> list[dict[str, Any]]:
-    """What the events say of clocks."""
-    return [event for event in events.read(layout.events(experiment)) if event["event"] == "clock"]
-
-
 @pytest.mark.parametrize("state", ["recording", "restarted", "idle"])
 def test_how_far_the_clock_is_ahead_is_noted_whatever_is_done(
     record: Recorder, camera: Lab, layout: Layout, state: str
@@ -499,51 +346,6 @@ def test_images_of_the_day_before_bear_the_times_of_the_clock_as_it_was(
     (then,), (now,) = clocks(layout, "before"), clocks(layout)
     assert abs(then["offset"] + 500) < 1.5 and "set" not in then
     assert abs(now["offset"]) < 1.5 and now["set"] is True and now["before"] == then["offset"]
-
-
-def test_a_collection_notes_the_clock_of_a_camera_that_records(layout: Layout) -> None:
-    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir}
-    answer = {"changed": False, "batches": [], "msg": "x"}
-    cameras = {"object": CameraRecord("object", RECORDING)}
-    save(layout, Record(EXPERIMENT, "2026-05-22T07:00:00+02:00", "2026-05-23T01:00:00+02:00", None, cameras))
-    for purpose, check in (("collect", True), ("stop", False), ("collect", False)):
-        there = There({**answer, "now": time.time() - 100})
-        assert "now" not in act(image_batch.ActionModule, there, check, **given, purpose=purpose)
-    (event,) = clocks(layout)
-    assert event["by"] == "collect" and abs(event["offset"] + 100) < 5
-
-
-def test_room_and_temperature_are_noted_while_the_experiment_is_open(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given: dict[str, Any] = {"image_dir": "/card", "data_dir": layout.data_dir, "purpose": "collect"}
-    answer = {"changed": False, "batches": [], "msg": "x", "free": 5_000_000}
-    cameras = {"object": CameraRecord("object", RECORDING)}
-    kept = Record(EXPERIMENT, "2026-05-22T07:00:00+02:00", "2026-05-23T01:00:00+02:00", None, cameras)
-    save(layout, kept)
-    act(image_batch.ActionModule, There(answer), True, **given)
-    act(image_batch.ActionModule, There({**answer, "temperature": 53.692}), **given)
-    cameras["object"].state = CLOSING
-    save(layout, kept)
-    act(image_batch.ActionModule, There({**answer, "temperature": None}), **given)
-    cameras["object"].state = HOME
-    save(layout, kept)
-    act(image_batch.ActionModule, There(answer), **given)
-    found = [
-        {key: event[key] for key in ("free", "temperature") if key in event}
-        for event in events.read(layout.events(EXPERIMENT))
-        if event["event"] == "card"
-    ]
-    assert found == [{"free": 5_000_000, "temperature": 53.7}, {"free": 5_000_000}]
-    cameras["object"].state = RECORDING
-    save(layout, kept)
-
-    def full(*_: Any, **__: Any) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(events, "append", full)
-    result = act(image_batch.ActionModule, There(answer), **given)
-    assert not result.get("failed") and "x; note how much room its card has: No space" in result["msg"]
 
 
 def test_a_clock_that_cannot_be_noted_fails_nothing(
