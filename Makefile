@@ -41,7 +41,7 @@ test: setup
 		$(PYTEST_ARGS)
 
 faults: setup
-	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal tests/faults tests/e2e tests/unit/test_watch.py -m row $(PYTEST_ARGS)
+	@$(VENV)/python -m pytest --numprocesses=2 --dist=worksteal -m row $(PYTEST_ARGS)
 
 molecule: setup
 	@$(IN_TESTS) -m scenarios $(MOLECULE)
