@@ -16,7 +16,6 @@ pytestmark = pytest.mark.ci
 PLACED = {"wildberryeye_camtrap_dp": True, "wildberryeye_latitude": 52.52, "wildberryeye_longitude": 13.405}
 
 
-@pytest.mark.ci
 def test_a_day_ends_with_a_data_package_of_all_that_the_cameras_wrote(station: Station) -> None:
     station.variables(**PLACED)
     station.play("start")
@@ -46,7 +45,6 @@ def test_a_day_ends_with_a_data_package_of_all_that_the_cameras_wrote(station: S
     assert station.footprint() == before
 
 
-@pytest.mark.ci
 def test_without_a_position_all_images_come_home_and_the_end_says_what_to_set(station: Station) -> None:
     station.play("start")
     station.wait_for_images()

@@ -52,7 +52,6 @@ def carried(run: Run, station: Station) -> list[tuple[str, str, str]]:
     return found
 
 
-@pytest.mark.ci
 def test_a_start_that_is_looked_at_first_opens_what_was_foretold(station: Station) -> None:
     told = untouched(station, lambda: station.play("start", "--check"))
     assert station.experiments() == [] and today() in told.text
@@ -61,13 +60,11 @@ def test_a_start_that_is_looked_at_first_opens_what_was_foretold(station: Statio
     assert station.experiments() == [today()]
 
 
-@pytest.mark.ci
 def test_a_restart_that_is_looked_at_first_restarts_nothing(recorded: Station) -> None:
     told = untouched(recorded, lambda: recorded.play("restart", "--check", "--limit", "object"))
     assert "would be recording" in told.row("object")
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("playbook", ["collect", "stop"])
 def test_what_would_be_carried_home_is_what_is_then_carried(recorded: Station, playbook: str) -> None:
     told = untouched(recorded, lambda: recorded.play(playbook, "--check"))
@@ -81,7 +78,6 @@ def test_what_would_be_carried_home_is_what_is_then_carried(recorded: Station, p
         assert f"{path.parent.name}/report.html" in run.text and "data package" in run.text
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize(("playbook", "made"), [("report", "report.html"), ("camtrap_dp", "datapackage.json")])
 def test_what_would_be_written_of_an_experiment_is_what_is_then_written(
     recorded: Station, playbook: str, made: str
@@ -98,7 +94,6 @@ def test_what_would_be_written_of_an_experiment_is_what_is_then_written(
     assert set(named.findall(told.text)) == set(named.findall(done.text))
 
 
-@pytest.mark.ci
 def test_a_message_that_is_looked_at_first_is_not_sent(station: Station) -> None:
     station.variables(wildberryeye_notify_urls=["json://127.0.0.1:9/x"])
     told = untouched(station, lambda: station.play("notify", "--check"))

@@ -83,7 +83,6 @@ def documented() -> str:
     return str(found).replace("~/station", MEADOW)
 
 
-@pytest.mark.ci
 @pytest.mark.parametrize("settings", ["none", "ours"])
 def test_a_day_from_the_installed_collection_with_an_inventory_that_lies_elsewhere(
     installed: Station, settings: str
@@ -132,7 +131,6 @@ def test_a_day_from_the_installed_collection_with_an_inventory_that_lies_elsewhe
     assert host.exec("sh", "-c", f"ls {INSTALLED}", check=False).stdout == ""
 
 
-@pytest.mark.ci
 def test_a_timer_fails_where_the_inventory_can_not_be_read_whatever_the_user_has_set(installed: Station) -> None:
     """A night in which nothing was carried home and nobody was told."""
     host = installed.orchestrator

@@ -42,7 +42,6 @@ def gaps(text: str, camera: str) -> list[tuple[str, float, float]]:
     ]
 
 
-@pytest.mark.ci
 def test_a_stop_and_a_collection_name_the_report_that_they_wrote(station: Station) -> None:
     station.play("start")
     station.wait_for_images()
@@ -62,7 +61,6 @@ def test_a_stop_and_a_collection_name_the_report_that_they_wrote(station: Statio
     assert "up to date" in again.text and path.stat().st_mtime_ns == before
 
 
-@pytest.mark.ci
 def test_a_report_that_cannot_be_written_is_a_line_and_costs_no_image(station: Station) -> None:
     station.play("start")
     station.wait_for_images()
@@ -90,7 +88,6 @@ def without_detection(camera: Camera) -> list[tuple[float, float]]:
     return found
 
 
-@pytest.mark.ci
 def test_the_gaps_in_the_report_are_those_that_the_cameras_had(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     motion, object_ = station.cameras["motion"], station.cameras["object"]
@@ -151,7 +148,6 @@ def test_the_gaps_in_the_report_are_those_that_the_cameras_had(station: Station)
             seen.keep(f"report-lab-{size}")
 
 
-@pytest.mark.ci
 def test_time_without_a_heartbeat_is_unknown_in_the_report(station: Station) -> None:
     station.orchestrator.write_inventory(HEARTBEAT)
     station.play("start")
