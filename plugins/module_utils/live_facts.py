@@ -246,7 +246,7 @@ def _state(entry: CameraRecord | None, thought: Mapping[str, Any] | None, unwatc
 def _text(thought: Mapping[str, Any] | None) -> str:
     if thought is None:
         return ""
-    rarely = f"restarts do not help for long; tried every {watch.RARELY / 60:.0f} min" if thought["degraded"] else ""
+    rarely = watch.degraded_text() if thought["degraded"] else ""
     return "; ".join(filter(None, (thought["text"], rarely)))
 
 

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import clock, figures
 from .errors import one_line
 from .failure import in_one_line
 from .record import CLOSED, EXPECTED, RECORDING, Record
@@ -20,8 +21,6 @@ FORMAT = 1
 _HEADER = (
     *("camera", "reachable", "service", "recording", "last image", "on card", "free", "clock", "temp", "heartbeat"),
 )
-_NOTICEABLE = 2.0
-"""Seconds that a camera's clock must be wrong before anybody needs to know: it is known to 1 s."""
 
 
 def open_experiments(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -205,7 +204,7 @@ def _row(name: str, camera: Mapping[str, Any], now: dt.datetime) -> tuple[str, .
         _recording(camera, now),
         _last(camera["last_image"], now),
         f"{images['loose']}{aside}" if images else "-",
-        "-" if camera["free_bytes"] is None else _size(camera["free_bytes"]),
+        "-" if camera["free_bytes"] is None else figures.size(camera["free_bytes"]),
         "-" if offset is None else _offset(offset) or "ok",
         "-" if temperature is None else f"{temperature:.0f} °C",
         thought["state"] if thought else "-",
@@ -224,7 +223,7 @@ def _last(image: Mapping[str, Any] | None, now: dt.datetime) -> str:
         return "-"
     age = image["age"]
     # A clock that was set back since makes the image one of the future.
-    said = [] if age is None or age < 0 else [_duration(age)]
+    said = [] if age is None or age < 0 else [figures.about(age)]
     if image["taken"]:
         # The time in the name, as it stands there: it is how people find the file.
         taken = dt.datetime.fromisoformat(image["taken"])
@@ -275,18 +274,7 @@ def _short(iso: str, now: dt.datetime) -> str:
 
 def _offset(seconds: float) -> str:
     """Return how far a clock is ahead, empty if no further than can be told."""
-    return f"{'+' if seconds > 0 else '-'}{_duration(abs(seconds))}" if abs(seconds) >= _NOTICEABLE else ""
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    return f"{'+' if seconds > 0 else '-'}{figures.about(seconds)}" if abs(seconds) >= clock.NOTICEABLE else ""
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -128,9 +128,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_package, errors, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_package, errors, figures, record
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "data_dir": {"type": "path", "required": True},
@@ -175,7 +175,7 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         if name not in params["experiments"] and _has_none(layout, name)
     ]
     said = [
-        f"data package of {each['experiment']} with {images(each['media'])} {_became(each['changed'], check)}"
+        f"data package of {each['experiment']} with {figures.images(each['media'])} {_became(each['changed'], check)}"
         for each in found
     ]
     return {

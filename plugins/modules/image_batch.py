@@ -145,14 +145,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, figures, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card, Loose
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
     finish,
     foreign,
-    images,
-    megabytes,
 )
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sensor import temperature
 
@@ -197,7 +195,7 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             **found,
             **foreign(loose),
             "label": card.label() or "",
-            "msg": f"would carry {images(count)} home",
+            "msg": f"would carry {figures.images(count)} home",
         }
     batch.mend(card)
     # Only as long as it takes to rename: a restart does not wait until the batches are read.
@@ -230,7 +228,7 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         **found,
         **foreign(loose),
         "label": card.label() or "",
-        "msg": f"{images(count)} to carry home, {megabytes(size)}"
+        "msg": f"{figures.images(count)} to carry home, {figures.size(size)}"
         + (", as files: no room on the card for a zip" if fell_back else ""),
     }
 

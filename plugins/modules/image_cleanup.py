@@ -70,13 +70,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import figures, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
     finish,
-    images,
-    megabytes,
 )
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -107,14 +105,14 @@ def _clean(card: Card, given: list[dict[str, Any]], check: bool) -> dict[str, An
         raise wrong[0]
     deleted, size, kept, vanished = (sum(counts) for counts in zip(*cleaned, strict=True)) if cleaned else [0] * 4
     left = len(card.batches())
-    kept_text = f", {images(kept)} kept" if kept else ""
+    kept_text = f", {figures.images(kept)} kept" if kept else ""
     return {
         "changed": bool(deleted) or left != before,
         "deleted": deleted,
         "kept": kept,
         "vanished": vanished,
         "left": left,
-        "msg": f"{images(deleted)} deleted from the card, {megabytes(size)}{kept_text}",
+        "msg": f"{figures.images(deleted)} deleted from the card, {figures.size(size)}{kept_text}",
     }
 
 

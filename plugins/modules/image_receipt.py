@@ -86,9 +86,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, figures, receiving
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import images, megabytes
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import batch_path, camera_name
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -110,14 +109,14 @@ def receive_all(layout: Layout, camera: str, batches: list[dict[str, Any]]) -> t
             continue
         except OSError as error:
             size = batch.get("bytes")
-            needed = megabytes(size) if isinstance(size, int) else "of unknown size"
+            needed = figures.size(size) if isinstance(size, int) else "of unknown size"
             wrong.append(str(errors.from_os_error(f"archive batch {name} ({needed})", error)))
             continue
         received.append(found)
         if unproven := found.receipt.unproven:
             named = ", ".join(unproven[:3]) + (f" and {len(unproven) - 3} more" if len(unproven) > 3 else "")
             wrong.append(
-                f"{images(len(unproven))} of batch {name} did not arrive intact ({named}). "
+                f"{figures.images(len(unproven))} of batch {name} did not arrive intact ({named}). "
                 "Kept on the card: run the collection again"
             )
     count, size = sum(found.images for found in received), sum(found.bytes for found in received)
@@ -128,7 +127,7 @@ def receive_all(layout: Layout, camera: str, batches: list[dict[str, Any]]) -> t
         "images": count,
         "bytes": size,
         "not_whole": not_whole,
-        "msg": f"{images(count)} proven, {megabytes(size)}"
+        "msg": f"{figures.images(count)} proven, {figures.size(size)}"
         + (f", {len(not_whole)} of them half-written" if not_whole else ""),
     }
     return result, wrong

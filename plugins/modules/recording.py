@@ -180,9 +180,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock, figures
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign, images
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import experiment_id
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.unit import Unit
 
@@ -294,7 +294,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     with contextlib.nullcontext() if module.check_mode else card.exclusive():
         result = step(card, unit, module.params, module.check_mode)
     would = "would be " if module.check_mode else ""
-    aside = f"{images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
+    aside = f"{figures.images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
     # Last of all: ending takes next to nothing.
     return {**result, "msg": aside if result["set_aside"] else "nothing to set aside", "now": time.time()}
 

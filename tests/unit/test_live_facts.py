@@ -189,7 +189,7 @@ def test_trouble_comes_first_among_forty() -> None:
 
 def test_a_clock_that_is_wrong_is_said_as_people_say_it() -> None:
     found = camera(beat=beat(object=thought(clock_offset=-7200.0)))["clock"]
-    assert found == {"offset": -7200.0, "level": "warn", "text": "120 min behind"}
+    assert found == {"offset": -7200.0, "level": "warn", "text": "2 h behind"}
     assert camera()["clock"] == {"offset": 0.2, "level": "ok", "text": "right"}
     assert camera(beat=beat(object=thought(clock_offset=None)))["clock"] is None
 

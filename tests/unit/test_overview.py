@@ -218,7 +218,15 @@ def test_the_service_is_what_systemd_says_and_since_when(service: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("offset", "cell"),
-    [(0.0, "ok"), (-1.9, "ok"), (2.0, "+2 s"), (3.4, "+3 s"), (-119, "-119 s"), (-7200, "-2 h"), (-1.78e9, "-20602 d")],
+    [
+        (0.0, "ok"),
+        (-1.9, "ok"),
+        (2.0, "+2 s"),
+        (3.4, "+3 s"),
+        (-119, "-119 s"),
+        (-7200, "-2 h"),
+        (-1.78e9, "-20602 days"),
+    ],
 )
 def test_a_clock_is_named_only_where_it_is_wrong_beyond_doubt(offset: float, cell: str) -> None:
     assert row(changed(clock=LOOKED + offset))[7] == cell
@@ -233,7 +241,7 @@ def test_a_clock_is_named_only_where_it_is_wrong_beyond_doubt(offset: float, cel
         ({"last_age": -500.0}, "09:30:08"),
         ({"last_taken": None}, "12 s"),
         ({"last_taken": None, "last_age": -1.0}, "-"),
-        ({"last_taken": "2026-05-18T09:30:08+02:00", "last_age": 4 * 86400.0}, "4 d, 2026-05-18"),
+        ({"last_taken": "2026-05-18T09:30:08+02:00", "last_age": 4 * 86400.0}, "4 days, 2026-05-18"),
         ({"last_age": 7300.0}, "2 h, 09:30:08"),
         ({"last_age": 185.0}, "3 min, 09:30:08"),
     ],
@@ -257,7 +265,7 @@ def test_what_a_person_should_see_to_is_a_line_of_its_own() -> None:
         "object: systemd has restarted its service 3 times. Look at its journal",
         "object: 2 things that are no images lie in its image directory",
     ]
-    assert row(result)[5:7] == ["412", "412 MB"]
+    assert row(result)[5:7] == ["412", "412.0 MB"]
 
 
 @pytest.mark.parametrize(

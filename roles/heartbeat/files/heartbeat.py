@@ -25,6 +25,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     alert,
     concern,
     events,
+    figures,
     filling,
     lock,
     notices,
@@ -398,8 +399,8 @@ class Heartbeat:
         if too_small and full is not None and each.card.free is not None and each.card.rate is not None:
             return concern.Concern(
                 True,
-                f"will be full at about {self._iso(full)[11:16]}, before it is emptied: {_gigabytes(each.card.free)}"
-                f" free, {_gigabytes(each.card.rate * watch.HOUR)} an hour. Run collect.yml before that",
+                f"will be full at about {self._iso(full)[11:16]}, before it is emptied: {figures.size(each.card.free)}"
+                f" free, {figures.size(each.card.rate * watch.HOUR)} an hour. Run collect.yml before that",
             )
         return None if too_small is None else concern.Concern(False, "lasts until it is emptied")
 
@@ -416,7 +417,7 @@ class Heartbeat:
         if coming > free:
             return concern.Concern(
                 True,
-                f"will be full before all is home: about {_gigabytes(coming)} come, {_gigabytes(free)} are free."
+                f"will be full before all is home: about {figures.size(coming)} come, {figures.size(free)} are free."
                 f" Make room below {self.layout.data_dir}",
             )
         return concern.Concern(False, "has room for what comes") if filling.RELIEF * coming <= free else None
@@ -552,10 +553,6 @@ def boot() -> float:
     It is not the same all day: after a power cut the first one is set by the network, by hours or days.
     """
     return time.time() - time.monotonic()
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"
 
 
 def say(line: str) -> None:
