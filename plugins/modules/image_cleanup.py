@@ -15,27 +15,19 @@ description:
   - Run it against the camera, with C(become).
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.card
+  - wildberryeye.orchestrator.arguments.patience
 options:
-  image_dir:
-    description: The directory on the camera that its service writes into.
-    type: path
-    required: true
   receipts:
     description: The receipts, as M(wildberryeye.orchestrator.image_receipt) returns them.
     type: list
     elements: dict
     required: true
-  timeout:
-    description: Seconds after which the module on the camera is given up. Acted upon by the action plugin.
-    type: int
-    default: 10800
 attributes:
   check_mode:
     description: Says how many images would be deleted.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -70,17 +62,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import figures, receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, figures, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
-    finish,
-)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "image_dir": {"type": "path", "required": True},
+    **arguments.CARD,
+    **arguments.PATIENCE,
     "receipts": {"type": "list", "elements": "dict", "required": True},
-    "timeout": {"type": "int", "default": 10800},
 }
 
 

@@ -14,11 +14,10 @@ description:
   - It licenses what it proved, and then fails naming the rest. The receipts are returned in either case.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.data_dir
 options:
-  data_dir:
-    description: The orchestrator's data directory.
-    type: path
-    required: true
   camera:
     description: The camera's name in the inventory.
     type: str
@@ -31,10 +30,6 @@ options:
 attributes:
   check_mode:
     description: Does nothing.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -86,12 +81,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, figures, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, errors, figures, receiving
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import batch_path, camera_name
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "data_dir": {"type": "path", "required": True},
+    **arguments.DATA_DIR,
     "camera": {"type": "str", "required": True},
     "batches": {"type": "list", "elements": "dict", "required": True},
 }
