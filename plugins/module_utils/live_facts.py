@@ -111,7 +111,7 @@ class Seen(NamedTuple):
     problems: Sequence[str]
     """Lines about what cannot be read."""
     beat: Mapping[str, Any]
-    """What `overview.heartbeat` returned."""
+    """What `heartbeat_file.beat` returned."""
     cards: Mapping[str, Card]
     """By camera, as the heartbeat found them."""
     interval: float

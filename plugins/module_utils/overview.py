@@ -7,12 +7,10 @@ The facts are what programs get, as JSON; the table says the same to people.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from . import clock, figures
-from .errors import one_line
 from .failure import in_one_line
 from .record import CLOSED, EXPECTED, RECORDING, Record
 
@@ -38,24 +36,6 @@ def open_experiments(records: Iterable[Record]) -> list[dict[str, Any]]:
         for record in records
         if record.state != CLOSED
     ]
-
-
-def heartbeat(content: Any, alive: bool) -> dict[str, Any]:
-    """Return what the heartbeat thinks, from what it wrote.
-
-    Args:
-        content: what its file holds; anything but a dict where there is no such file.
-        alive: whether the process that wrote it still runs. What a dead one thought counts for nothing.
-    """
-    said = content if isinstance(content, Mapping) else {}
-    cameras = said.get("cameras")
-    thought = cameras.items() if alive and isinstance(cameras, Mapping) else ()
-    return {
-        "running": alive,
-        "pid": said["pid"] if alive and isinstance(said.get("pid"), int) else None,
-        "written": _iso(said.get("written")),
-        "cameras": {str(name): _thought(found) for name, found in thought if isinstance(found, Mapping)},
-    }
 
 
 def facts(
@@ -168,19 +148,6 @@ def _failure(result: Mapping[str, Any]) -> str:
     return in_one_line(result)
 
 
-def _thought(found: Mapping[str, Any]) -> dict[str, Any]:
-    restarts, offset = found.get("restarts"), found.get("clock_offset")
-    return {
-        "state": one_line(str(found.get("state") or "unknown"), 20),
-        "text": one_line(str(found.get("text") or "")),
-        "since": _iso(found.get("since")),
-        "last_good": _iso(found.get("last_good")),
-        "clock_offset": offset if isinstance(offset, int | float) and math.isfinite(offset) else None,
-        "degraded": found.get("degraded") is True,
-        "restarts": restarts if isinstance(restarts, int) else 0,
-    }
-
-
 def _headline(found: Mapping[str, Any], now: dt.datetime) -> str:
     said = []
     for experiment in found["experiments"]:
@@ -254,14 +221,6 @@ def _ago(looked: float, age: float | None) -> str | None:
     if age is None:
         return None
     return dt.datetime.fromtimestamp(looked - age).astimezone().isoformat(timespec="seconds")
-
-
-def _iso(value: Any) -> str | None:
-    """Return a time that another process wrote, with an offset, None if it is none."""
-    try:
-        return dt.datetime.fromisoformat(value).astimezone().isoformat(timespec="seconds")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
 
 
 def _short(iso: str, now: dt.datetime) -> str:

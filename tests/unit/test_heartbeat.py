@@ -527,9 +527,13 @@ def test_a_torn_memory_is_no_reason_not_to_watch(station: Station, content: byte
     assert each.watch.last_good <= now and each.watch.pictures == ()
     look = watch.Look(True)
     for _ in range(3):
-        beat._tell(each, each.watch.probed(now + 1, watch.Finding(now + 1, "refused", "x", look=look)), now + 1)
+        beat._telling.happened(
+            each, each.watch.probed(now + 1, watch.Finding(now + 1, "refused", "x", look=look)), now + 1
+        )
     each.watch.wanted(now + 1)
-    beat._tell(each, each.watch.probed(now + 2, watch.Finding(now + 2, watch.FINE, restarted=True)), now + 2)
+    beat._telling.happened(
+        each, each.watch.probed(now + 2, watch.Finding(now + 2, watch.FINE, restarted=True)), now + 2
+    )
     assert station.names() == ["down", "gap"]
     beat._remember()
     assert station.thinks()["state"] == watch.RECORDING
@@ -805,7 +809,7 @@ def test_a_disk_that_cannot_be_written_to_ends_no_watch(station: Station, capsys
     Path(station.layout.events(EXPERIMENT)).unlink()
     Path(station.layout.events(EXPERIMENT)).mkdir()
     Path(f"{station.layout.heartbeat()}.tmp").mkdir()
-    beat._tell(each, [watch.Event("down", "x")], time.monotonic())
+    beat._telling.happened(each, [watch.Event("down", "x")], time.monotonic())
     beat._remember()
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3] == "object: down: x" and lines[-2].startswith("write the events: ")
@@ -936,9 +940,9 @@ def test_a_notice_that_cannot_be_left_ends_no_watch_and_is_said_once(
     with monkeypatch.context() as patched:
         patched.setattr(notices, "put", full)
         for _ in range(3):
-            beat._notice("camera/object", concern.Concern(True, "x"), 1.0)
+            beat._people.notice("camera/object", concern.Concern(True, "x"), 1.0)
     assert capsys.readouterr().out.count("No space left on device") == 1
-    beat._notice("camera/object", concern.Concern(True, "x"), 2.0)
+    beat._people.notice("camera/object", concern.Concern(True, "x"), 2.0)
     assert len(people.noticed("camera/object")) == 1
 
 
@@ -972,7 +976,7 @@ def test_a_card_that_will_be_full_before_it_is_emptied_is_noticed_in_time(
 ) -> None:
     beat = beat_of_cards(station, people, 30 * GB, an_hour, collection_interval=interval)
     for _ in range(3):
-        beat._think_of_people(time.monotonic())
+        beat._people.think_of(beat.watched, time.monotonic())
     found = people.noticed("card/card of motion")
     assert [each.bad for each in found] == bad
     if bad == [True] and an_hour == 3 * GB:
@@ -990,7 +994,7 @@ def test_a_disk_that_cannot_take_what_will_come_is_noticed_in_time(
         f_bavail, f_frsize = free * GB, 1
 
     monkeypatch.setattr(os, "statvfs", lambda path: Space)
-    beat._think_of_people(time.monotonic())
+    beat._people.think_of(beat.watched, time.monotonic())
     found = people.noticed("space/disk of the orchestrator")
     assert [each.bad for each in found] == bad
     assert not found or not found[0].bad or "about 24.0 GB come, 15.0 GB are free" in found[0].text
@@ -1067,8 +1071,8 @@ def test_settings_of_alerts_that_are_missing_or_torn_end_no_watch(
     people.secrets.unlink()
     if content is not None:
         people.secrets.write_bytes(content)
-    beat._think_of_people(time.monotonic())
-    assert beat._ping_url() == ""
+    beat._people.think_of(beat.watched, time.monotonic())
+    assert beat._people.ping_url() == ""
 
 
 # --- systemd -------------------------------------------------------------------------------------

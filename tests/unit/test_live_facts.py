@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import live_facts, overview, record, watch
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import heartbeat_file, live_facts, record, watch
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.heartbeat_file import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.live_facts import Disk, Schedule, Seen, Shot
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
@@ -47,7 +47,7 @@ def thought(state: str = "recording", **more: Any) -> dict[str, Any]:
 
 
 def beat(written: str = "2026-05-22T11:59:50+00:00", alive: bool = True, **cameras: dict[str, Any]) -> dict[str, Any]:
-    return overview.heartbeat({"pid": 1, "written": written, "cameras": cameras}, alive)
+    return heartbeat_file.beat({"pid": 1, "written": written, "cameras": cameras}, alive)
 
 
 def seen(**changed: Any) -> Seen:
@@ -178,7 +178,7 @@ def test_trouble_comes_first_among_forty() -> None:
     found = live_facts.facts(
         seen(
             records=[many],
-            beat=overview.heartbeat({"pid": 1, "written": NOW.isoformat(), "cameras": thoughts}, True),
+            beat=heartbeat_file.beat({"pid": 1, "written": NOW.isoformat(), "cameras": thoughts}, True),
             modes={},
         ),
         NOW,

@@ -17,7 +17,7 @@ from ansible.errors import AnsibleFilterError, AnsibleLookupError
 
 from ansible_collections.wildberryeye.orchestrator.plugins.filter import overview as overview_filter
 from ansible_collections.wildberryeye.orchestrator.plugins.lookup.station import LookupModule
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, overview
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import heartbeat_file, lock, overview
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import (
     CLOSING,
@@ -92,7 +92,7 @@ def found(
 ) -> dict[str, Any]:
     station = {
         "experiments": overview.open_experiments(records() if known is None else known),
-        "heartbeat": overview.heartbeat(beat, beat is not None),
+        "heartbeat": heartbeat_file.beat(beat, beat is not None),
         "problems": [],
     }
     facts = overview.facts({"object": result}, MODES, station, NOW)
@@ -302,7 +302,7 @@ def test_the_first_line_says_what_is_recorded_and_whether_anybody_watches(
     ],
 )
 def test_whatever_the_heartbeats_file_holds_the_table_stands(content: Any) -> None:
-    beat = overview.heartbeat(content, True)
+    beat = heartbeat_file.beat(content, True)
     station = {"experiments": [], "heartbeat": beat, "problems": ["read x: torn"]}
     facts = overview.facts({"object": FOUND}, MODES, station, NOW)
     json.dumps(facts, allow_nan=False)
@@ -312,7 +312,7 @@ def test_whatever_the_heartbeats_file_holds_the_table_stands(content: Any) -> No
 def test_the_table_of_two_cameras_fits_into_120_columns() -> None:
     station = {
         "experiments": overview.open_experiments(records()),
-        "heartbeat": overview.heartbeat(said({**THOUGHT, "state": "unreachable"}), True),
+        "heartbeat": heartbeat_file.beat(said({**THOUGHT, "state": "unreachable"}), True),
         "problems": [],
     }
     table = overview.table(overview.facts({"object": FOUND, "motion": DOWN}, MODES, station, NOW)).splitlines()
