@@ -34,6 +34,11 @@ class ActionModule(OrchestratorSideAction):
 
     arguments = ARGUMENTS
 
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Say what is wrong in any case: a play that goes on all the same takes `failed` away."""
+        result = super().run(tmp, task_vars)
+        return {**result, "problem": result["msg"] if result.get("failed") else ""}
+
     def tried(self, given: dict[str, Any]) -> str:
         return f"see to alerts ({given['state']})"
 

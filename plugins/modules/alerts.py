@@ -72,6 +72,10 @@ services:
   elements: str
   returned: O(state=present), O(state=tested)
   sample: [ntfy, Telegram]
+problem:
+  description: What is wrong, in a line without a secret; empty if nothing is.
+  type: str
+  returned: always
 """
 
 from typing import Any
