@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from . import events, record, steady_time, watch
@@ -12,26 +12,23 @@ from .layout import Layout
 from .watched import Watched
 
 
-def say(line: str) -> None:
-    """Write a line to the journal."""
-    print(line, flush=True)
-
-
 class Telling:
     """What is told.
 
     Args:
         layout: the data directory.
+        say: writes a line to the journal.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, say: Callable[[str], None]) -> None:
         self._layout = layout
+        self._say = say
 
     def happened(self, each: Watched, told: Iterable[watch.Event], now: float) -> None:
         """Tell what has happened to a camera."""
         name = each.camera.name
         for event in told:
-            say(f"{name}: {event.name}: {event.text}" if event.text else f"{name}: {event.name}")
+            self._say(f"{name}: {event.name}: {event.text}" if event.text else f"{name}: {event.name}")
             details: dict[str, Any] = {"text": event.text, **event.details}
             if event.began is not None:
                 began, ended = steady_time.written(event.began), steady_time.written(now)
@@ -43,7 +40,7 @@ class Telling:
                 events.append(self._layout.events(each.experiment), event.name, name, **details)
             except OSError as error:
                 # A full disk must not end the watch.
-                say(str(from_os_error("write the events", error)))
+                self._say(str(from_os_error("write the events", error)))
 
     def watching(self, each: Watched, event: str, text: str, now: float) -> None:
         """Tell that a camera is watched from now on, or not any more, and until when it is known to have recorded.
@@ -68,4 +65,4 @@ class Telling:
                     try:
                         events.append(self._layout.events(found.id), "unwatched", name, **said)
                     except OSError as error:
-                        say(str(from_os_error("write the events", error)))
+                        self._say(str(from_os_error("write the events", error)))

@@ -36,7 +36,7 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.heartbea
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.people import People
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sd_notify import notify
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.telling import Telling, say
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.telling import Telling
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.watched import Watched
 
 REMEDIES_AT_ONCE = 2
@@ -88,7 +88,7 @@ class Heartbeat:
         self._records_at = 0.0
         self._written_at = 0.0
         self._complaints: list[str] = []
-        self._telling = Telling(self.layout)
+        self._telling = Telling(self.layout, say)
         self._people = People(config, say)
         self._remembered, ended = heartbeat_file.memories(self.layout)
         self._untold = {} if ended else dict(self._remembered)
@@ -305,6 +305,11 @@ class Heartbeat:
             heartbeat_file.write(self.layout, cameras, ended)
         except OSError as error:
             say(str(from_os_error("write down what is known", error)))
+
+
+def say(line: str) -> None:
+    """Write a line to the journal."""
+    print(line, flush=True)
 
 
 def main() -> int:
