@@ -12,8 +12,6 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
     alert,
     delivery,
@@ -24,29 +22,35 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
 )
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.alerts import ARGUMENTS
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.orchestrator_side import OrchestratorSideAction
 
 DELIVER = str(pathlib.Path(__file__).parents[2] / "roles" / "alerts" / "files" / "deliver.py")
 UNIT = "wildberryeye_alerts.path"
 _MANUAL = "docs/alerts.md shows how it is written"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+class ActionModule(OrchestratorSideAction):
     """See the module `alerts`."""
 
-    _supports_check_mode = True
+    arguments = ARGUMENTS
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Do what the state asks for; whatever goes wrong is a failure of one line, without a secret."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        state = given["state"]
-        try:
-            result.update(getattr(self, f"_{state}")(given))
-        except errors.Error as error:
-            result.update(failed=True, msg=str(error))
-        except OSError as error:
-            result.update(failed=True, msg=str(errors.from_os_error(f"see to alerts ({state})", error)))
-        return result
+        """Say what is wrong in any case: a play that goes on all the same takes `failed` away."""
+        result = super().run(tmp, task_vars)
+        return {**result, "problem": result["msg"] if result.get("failed") else ""}
+
+    def tried(self, given: dict[str, Any]) -> str:
+        return f"see to alerts ({given['state']})"
+
+    def work(self, given: dict[str, Any]) -> dict[str, Any]:
+        steps = {
+            "present": self._present,
+            "absent": self._absent,
+            "checked": self._checked,
+            "noted": self._noted,
+            "tested": self._tested,
+        }
+        return steps[given["state"]](given)
 
     def _present(self, given: dict[str, Any]) -> dict[str, Any]:
         urls = _said(given)
@@ -56,7 +60,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         content = {"notify_urls": list(found), "ping_url": given["ping_url"], "gather": given["gather"]}
         told = json.dumps(content).encode() + b"\n"
         config, state = _paths()
-        news = _content(config) != told or bool(found) != notices.wanted(state)
+        news = durable.content(config) != told or bool(found) != notices.wanted(state)
         if news and not self._task.check_mode:
             durable.make_directories(os.path.dirname(config))
             with durable.replacing(config, 0o600) as file:
@@ -90,7 +94,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
         config, state = _paths()
         missing = ""
         try:
-            kept = alert.settings(json.loads(_content(config) or b"null"))
+            kept = alert.settings(json.loads(durable.content(config) or b"null"))
         except (ValueError, RecursionError):
             kept = None
         if urls and importlib.util.find_spec("apprise") is None:
@@ -186,11 +190,3 @@ def _paths() -> tuple[str, str]:
 def _forget(state: str) -> None:
     if os.path.isdir(state):
         shutil.rmtree(state)
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None

@@ -7,10 +7,9 @@ import json
 import os
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, errors, user_manager
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.heartbeat import ARGUMENTS
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.orchestrator_side import OrchestratorSideAction
 
 UNIT = "wildberryeye_heartbeat.service"
 CONFIG = "~/.config/wildberryeye/heartbeat.json"
@@ -19,28 +18,21 @@ _STOPPING = 20.0
 """Seconds; systemd kills it after ten."""
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+class ActionModule(OrchestratorSideAction):
     """See the module `heartbeat`."""
 
-    _supports_check_mode = True
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Do what the state asks for; whatever goes wrong is a failure of one line."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
-        try:
-            step = self._started if given["state"] == "started" else self._ended
-            result.update(step(given))
-        except errors.Error as error:
-            result.update(failed=True, msg=str(error))
-        except OSError as error:
-            result.update(failed=True, msg=str(errors.from_os_error(f"{given['state']} the heartbeat", error)))
-        return result
+    def tried(self, given: dict[str, Any]) -> str:
+        return f"{given['state']} the heartbeat"
+
+    def work(self, given: dict[str, Any]) -> dict[str, Any]:
+        return self._started(given) if given["state"] == "started" else self._ended(given)
 
     def _started(self, given: dict[str, Any]) -> dict[str, Any]:
         path = os.path.expanduser(CONFIG)
         told = json.dumps(given["config"], indent=2, sort_keys=True).encode() + b"\n"
-        news = _content(path) != told
+        news = durable.content(path) != told
         if self._task.check_mode:
             return {"changed": news, "watching": False, "msg": "the heartbeat would watch"}
         if news:
@@ -99,11 +91,3 @@ def _systemctl(verb: str) -> None:
         raise errors.Error(
             f"{verb} the heartbeat", done.stderr or done.stdout, f"Look at 'journalctl --user -u {UNIT}'"
         )
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None

@@ -5,24 +5,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.plugins.action import ActionBase
-
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.report_data import Settings
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.report import ARGUMENTS
+from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.orchestrator_side import OrchestratorSideAction
 
 _NONE = "no experiment is open. Name one: -e wildberryeye_experiment=2026-05-22"
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no types
+class ActionModule(OrchestratorSideAction):
     """See the module `report`."""
 
-    _supports_check_mode = True
+    arguments = ARGUMENTS
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def tried(self, given: dict[str, Any]) -> str:
+        return "write the report"
+
+    def work(self, given: dict[str, Any]) -> dict[str, Any]:
         """Write them; whatever goes wrong with one is a line, and the others are written."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        _unused, given = self.validate_argument_spec(argument_spec=ARGUMENTS)
         # Only where a report is written: it brings the template engine and the template with it.
         from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils import reporting
 
@@ -43,12 +43,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core has no typ
             ),
             *(f"report: NOT written: {problem}" for problem in problems),
         ]
-        result.update(
-            changed=changed,
-            failed=bool(problems),
-            msg="; ".join(problems or [f"{did} {', '.join(paths)}"]),
-            paths=paths,
-            problems=problems,
-            lines=lines,
-        )
-        return result
+        return {
+            "changed": changed,
+            "failed": bool(problems),
+            "msg": "; ".join(problems or [f"{did} {', '.join(paths)}"]),
+            "paths": paths,
+            "problems": problems,
+            "lines": lines,
+        }

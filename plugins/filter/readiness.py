@@ -60,7 +60,7 @@ def _removed(facts: Mapping[str, Any]) -> _Row:
 
 def _orchestrator(facts: Mapping[str, Any], asked: str, words: Sequence[str]) -> _Row:
     wrong = []
-    if (facts.get("wildberryeye_lingering_result") or {}).get("failed"):
+    if (facts.get("wildberryeye_lingering_result") or {}).get("rc"):
         user = getpass.getuser()
         if asked == "setup":
             advice = f"run 'sudo loginctl enable-linger {user}', then setup.yml again"
@@ -70,8 +70,8 @@ def _orchestrator(facts: Mapping[str, Any], asked: str, words: Sequence[str]) ->
     if "wildberryeye_live_page_failure" in facts:
         wrong.append(str(facts["wildberryeye_live_page_failure"]))
     alerts = facts.get("wildberryeye_alerts_result") or {}
-    if alerts.get("failed"):
-        wrong.append(f"alerts: {failure.words(alerts)}")
+    if alerts.get("problem"):
+        wrong.append(f"alerts: {alerts['problem']}")
     if wrong:
         return True, {"setup": "not ready", "remove": "not removed"}[asked], wrong
     if facts.get("ansible_check_mode"):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from . import figures
 from .errors import Error, one_line
 
 NOTICEABLE = 2.0
@@ -77,17 +78,8 @@ class Offset:
 
 
 def said(seconds: float) -> str:
-    """Return how far a clock is ahead as people say it, e.g. ``120 s behind``."""
-    return f"{span(seconds)} {'ahead' if seconds > 0 else 'behind'}"
-
-
-def span(seconds: float) -> str:
-    """Return a length of time, of whatever sign, as people say it."""
-    length = abs(seconds)
-    for unit, seconds_in_it in (("days", 86400), ("h", 3600), ("min", 60)):
-        if length >= 5 * seconds_in_it:
-            return f"{length / seconds_in_it:.0f} {unit}"
-    return f"{length:.0f} s"
+    """Return how far a clock is ahead as people say it, e.g. ``2 min behind``."""
+    return f"{figures.about(seconds)} {'ahead' if seconds > 0 else 'behind'}"
 
 
 def now_there(sent: float) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import watch
+from . import figures, watch
 
 PATIENCE = 10
 """Intervals for which a camera may not record before anybody is told: most of it is mended within them."""
@@ -35,7 +35,7 @@ def of_camera(seen: watch.Watch, now: float) -> Concern | None:
     lasts = now - seen.last_good
     if seen.state != watch.STORAGE and not seen.degraded and lasts < PATIENCE * seen.settings.interval:
         return None
-    words = f"{_WORDS.get(seen.state, 'does not record')}, for {watch.span(lasts)}"
+    words = f"{_WORDS.get(seen.state, 'does not record')}, for {figures.span(lasts)}"
     words += f": {seen.text}" if seen.text else ""
     return Concern(True, words + ("; restarts do not help" if seen.degraded else ""))
 

@@ -78,6 +78,15 @@ def make_directories(path: str, mode: int = 0o755) -> None:
         sync_directory(parent)
 
 
+def content(path: str) -> bytes | None:
+    """Return what the file `path` holds; None if it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
 def remove(path: str) -> bool:
     """Remove the file `path`; tell whether it was there."""
     try:

@@ -78,6 +78,11 @@ class Layout:
         """Return the directory of locks."""
         return os.path.join(self.data_dir, ".locks")
 
+    def is_there(self) -> bool:
+        """Tell whether the data directory is there, and not only the place where its disk is to be mounted."""
+        # Every start leaves this directory.
+        return os.path.isdir(self.locks())
+
     def heartbeat(self) -> str:
         """Return the path of what the heartbeat thinks of each camera."""
         return os.path.join(self.data_dir, ".heartbeat.json")

@@ -111,7 +111,7 @@ class Seen(NamedTuple):
     problems: Sequence[str]
     """Lines about what cannot be read."""
     beat: Mapping[str, Any]
-    """What `overview.heartbeat` returned."""
+    """What `heartbeat_file.beat` returned."""
     cards: Mapping[str, Card]
     """By camera, as the heartbeat found them."""
     interval: float
@@ -246,7 +246,7 @@ def _state(entry: CameraRecord | None, thought: Mapping[str, Any] | None, unwatc
 def _text(thought: Mapping[str, Any] | None) -> str:
     if thought is None:
         return ""
-    rarely = f"restarts do not help for long; tried every {watch.RARELY / 60:.0f} min" if thought["degraded"] else ""
+    rarely = watch.degraded_text() if thought["degraded"] else ""
     return "; ".join(filter(None, (thought["text"], rarely)))
 
 

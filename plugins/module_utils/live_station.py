@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
-from . import events, heartbeat_file, latest_picture, live_facts, overview, record, report_file, watch
+from . import events, heartbeat_file, latest_picture, live_facts, record, report_file, watch
 from .errors import Error, from_os_error, one_line
 from .layout import Layout
 
@@ -129,7 +129,7 @@ class Station:
             beat, cards = heartbeat_file.read(self.layout)
         except OSError as error:
             problems.append(str(from_os_error("read the experiments", error)))
-            beat, cards = overview.heartbeat(None, False), {}
+            beat, cards = heartbeat_file.beat(None, False), {}
         records.sort(key=lambda found: dt.datetime.fromisoformat(found.opened), reverse=True)
         current = live_facts.current(records)
         latest = current or (records[0] if records else None)

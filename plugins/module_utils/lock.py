@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from . import durable
+from . import durable, processes
 from .errors import Error
 
 _ENDING = 30.0
@@ -37,11 +37,11 @@ class Owner(NamedTuple):
     @classmethod
     def of(cls, pid: int, purpose: str) -> Owner:
         """Return process `pid` as an owner."""
-        return cls(_boot_id(), pid, _started(pid) or 0, purpose)
+        return cls(_boot_id(), pid, processes.started(pid) or 0, purpose)
 
     def alive(self) -> bool:
         """Tell whether that very process still runs."""
-        started = _started(self.pid)
+        started = processes.started(self.pid)
         return self.boot == _boot_id() and started is not None and self.started == started
 
     def __str__(self) -> str:
@@ -137,13 +137,3 @@ def _end(held: Owner) -> None:
 def _boot_id() -> str:
     with open("/proc/sys/kernel/random/boot_id") as file:
         return file.read().strip()
-
-
-def _started(pid: int) -> int | None:
-    try:
-        with open(f"/proc/{pid}/stat") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # A zombie has ended; its parent has not looked yet.
-    return None if fields[0] == "Z" else int(fields[19])

@@ -32,13 +32,3 @@ def finish(module: AnsibleModule, tried: str, work: Callable[[], dict[str, Any]]
 def foreign(loose: Loose) -> dict[str, Any]:
     """Return what a result says of things that are no images: how many, and the first names."""
     return {"foreign_count": len(loose.foreign), "foreign": [ascii(name)[1:-1] for name in loose.foreign[:20]]}
-
-
-def images(count: int) -> str:
-    """Return ``1 image`` or ``412 images``."""
-    return f"{count} image{'' if count == 1 else 's'}"
-
-
-def megabytes(count: int) -> str:
-    """Return bytes as people read them, e.g. ``80.1 MB``."""
-    return f"{count / 1e6:.1f} MB"

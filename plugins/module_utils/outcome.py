@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from . import clock
+from . import clock, figures
 from .failure import in_one_line
 
 
@@ -134,7 +134,7 @@ def outcome(camera: str, steps: Mapping[str, Any], asked: str, record: Mapping[s
 def table(outcomes: list[Outcome]) -> str:
     """Return the table that a person reads last."""
     rows = [("camera", "outcome", "images", "bytes", "next")]
-    rows += [(o.camera, o.words, str(o.images), _size(o.bytes), o.next) for o in outcomes]
+    rows += [(o.camera, o.words, str(o.images), figures.size(o.bytes), o.next) for o in outcomes]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     lines = []
     for camera, said, images, size, text in rows:
@@ -162,7 +162,3 @@ def _note(steps: Mapping[str, Any]) -> str:
     if offset is not None and abs(offset) >= clock.NOTICEABLE:
         notes.append(f"its clock is {clock.said(offset)}" + (f", {why}" if why else ""))
     return "; ".join(notes)
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB"

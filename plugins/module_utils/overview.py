@@ -7,11 +7,10 @@ The facts are what programs get, as JSON; the table says the same to people.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .errors import one_line
+from . import clock, figures
 from .failure import in_one_line
 from .record import CLOSED, EXPECTED, RECORDING, Record
 
@@ -20,8 +19,6 @@ FORMAT = 1
 _HEADER = (
     *("camera", "reachable", "service", "recording", "last image", "on card", "free", "clock", "temp", "heartbeat"),
 )
-_NOTICEABLE = 2.0
-"""Seconds that a camera's clock must be wrong before anybody needs to know: it is known to 1 s."""
 
 
 def open_experiments(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -39,24 +36,6 @@ def open_experiments(records: Iterable[Record]) -> list[dict[str, Any]]:
         for record in records
         if record.state != CLOSED
     ]
-
-
-def heartbeat(content: Any, alive: bool) -> dict[str, Any]:
-    """Return what the heartbeat thinks, from what it wrote.
-
-    Args:
-        content: what its file holds; anything but a dict where there is no such file.
-        alive: whether the process that wrote it still runs. What a dead one thought counts for nothing.
-    """
-    said = content if isinstance(content, Mapping) else {}
-    cameras = said.get("cameras")
-    thought = cameras.items() if alive and isinstance(cameras, Mapping) else ()
-    return {
-        "running": alive,
-        "pid": said["pid"] if alive and isinstance(said.get("pid"), int) else None,
-        "written": _iso(said.get("written")),
-        "cameras": {str(name): _thought(found) for name, found in thought if isinstance(found, Mapping)},
-    }
 
 
 def facts(
@@ -169,19 +148,6 @@ def _failure(result: Mapping[str, Any]) -> str:
     return in_one_line(result)
 
 
-def _thought(found: Mapping[str, Any]) -> dict[str, Any]:
-    restarts, offset = found.get("restarts"), found.get("clock_offset")
-    return {
-        "state": one_line(str(found.get("state") or "unknown"), 20),
-        "text": one_line(str(found.get("text") or "")),
-        "since": _iso(found.get("since")),
-        "last_good": _iso(found.get("last_good")),
-        "clock_offset": offset if isinstance(offset, int | float) and math.isfinite(offset) else None,
-        "degraded": found.get("degraded") is True,
-        "restarts": restarts if isinstance(restarts, int) else 0,
-    }
-
-
 def _headline(found: Mapping[str, Any], now: dt.datetime) -> str:
     said = []
     for experiment in found["experiments"]:
@@ -205,7 +171,7 @@ def _row(name: str, camera: Mapping[str, Any], now: dt.datetime) -> tuple[str, .
         _recording(camera, now),
         _last(camera["last_image"], now),
         f"{images['loose']}{aside}" if images else "-",
-        "-" if camera["free_bytes"] is None else _size(camera["free_bytes"]),
+        "-" if camera["free_bytes"] is None else figures.size(camera["free_bytes"]),
         "-" if offset is None else _offset(offset) or "ok",
         "-" if temperature is None else f"{temperature:.0f} °C",
         thought["state"] if thought else "-",
@@ -224,7 +190,7 @@ def _last(image: Mapping[str, Any] | None, now: dt.datetime) -> str:
         return "-"
     age = image["age"]
     # A clock that was set back since makes the image one of the future.
-    said = [] if age is None or age < 0 else [_duration(age)]
+    said = [] if age is None or age < 0 else [figures.about(age)]
     if image["taken"]:
         # The time in the name, as it stands there: it is how people find the file.
         taken = dt.datetime.fromisoformat(image["taken"])
@@ -257,14 +223,6 @@ def _ago(looked: float, age: float | None) -> str | None:
     return dt.datetime.fromtimestamp(looked - age).astimezone().isoformat(timespec="seconds")
 
 
-def _iso(value: Any) -> str | None:
-    """Return a time that another process wrote, with an offset, None if it is none."""
-    try:
-        return dt.datetime.fromisoformat(value).astimezone().isoformat(timespec="seconds")
-    except (TypeError, ValueError, OverflowError, OSError):
-        return None
-
-
 def _short(iso: str, now: dt.datetime) -> str:
     """Return a time as short as it is clear today, local."""
     at = dt.datetime.fromisoformat(iso).astimezone(now.tzinfo)
@@ -275,18 +233,7 @@ def _short(iso: str, now: dt.datetime) -> str:
 
 def _offset(seconds: float) -> str:
     """Return how far a clock is ahead, empty if no further than can be told."""
-    return f"{'+' if seconds > 0 else '-'}{_duration(abs(seconds))}" if abs(seconds) >= _NOTICEABLE else ""
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+    return f"{'+' if seconds > 0 else '-'}{figures.about(seconds)}" if abs(seconds) >= clock.NOTICEABLE else ""
 
 
 def _whole(seconds: float | None) -> int | None:

@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from . import figures
 from .errors import Error
 from .layout import Layout
-from .module import megabytes
 
 _TO_SPARE = 64 << 20
 """Bytes that stay free: without the room for a record of 2 KB nothing could be started tomorrow."""
@@ -66,12 +66,12 @@ def check(data_dir: str, needed: int, room: int, others: int) -> None:
     left = room - _TO_SPARE - others
     if not needed or needed <= left:
         return
-    besides = f", besides {megabytes(others)} for other cameras" if others else ""
+    besides = f", besides {figures.size(others)} for other cameras" if others else ""
     raise Error(
         f"carry its images to {data_dir}",
-        f"{megabytes(needed + _TO_SPARE)} needed there, {megabytes(_TO_SPARE)} of it to spare{besides}; "
-        f"{megabytes(room)} free",
-        f"Free {megabytes(needed - left)} or more there and run it again: nothing is lost",
+        f"{figures.size(needed + _TO_SPARE)} needed there, {figures.size(_TO_SPARE)} of it to spare{besides}; "
+        f"{figures.size(room)} free",
+        f"Free {figures.size(needed - left)} or more there and run it again: nothing is lost",
     )
 
 

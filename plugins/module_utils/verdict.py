@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import record
-from .clock import SET_FROM, said, span
+from . import figures, record
+from .clock import SET_FROM, said
 from .coverage import NOT_RECORDED, RECORDED, UNKNOWN
 from .report_data import Camera, Experiment
 
@@ -96,8 +96,8 @@ def _recorded(experiment: Experiment) -> str:
     lines = []
     for name in worst[:_NAMED]:
         not_recorded, unknown = missed[name]
-        words = [f"did not record for {span(not_recorded)}"] if not_recorded >= 1 else []
-        words += [f"may have missed {span(unknown)}"] if unknown >= 1 else []
+        words = [f"did not record for {figures.span(not_recorded)}"] if not_recorded >= 1 else []
+        words += [f"may have missed {figures.span(unknown)}"] if unknown >= 1 else []
         lines.append(f"{name} {' and '.join(words)}")
     more = len(worst) - _NAMED
     lines += [f"{more} more missed less"] if more > 0 else []
@@ -130,12 +130,12 @@ def _missed(camera: Camera) -> list[tuple[str, str]]:
     found = []
     last = next(reversed(camera.coverage.spans), None)
     if camera.coverage.open and last is not None and last.state == NOT_RECORDED:
-        found.append((BAD, f"it has not recorded for {span(last.seconds)}: {last.cause}"))
+        found.append((BAD, f"it has not recorded for {figures.span(last.seconds)}: {last.cause}"))
     elif wanted > 0 and missed / wanted >= _MISSED_LOOK:
         level = BAD if missed / wanted >= _MISSED_BAD else LOOK
-        found.append((level, f"it did not record for {span(missed)}"))
+        found.append((level, f"it did not record for {figures.span(missed)}"))
     if wanted > 0 and unknown / wanted >= _MISSED_LOOK:
-        found.append((LOOK, f"nobody knows whether it recorded for {span(unknown)}"))
+        found.append((LOOK, f"nobody knows whether it recorded for {figures.span(unknown)}"))
     return found
 
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from . import clock
+from . import clock, figures
 from .names import is_image
 
 # What a probe can find, beside the kinds of CameraError.
@@ -228,7 +228,7 @@ class Watch:
         self.clock_offset = found.offset
         if before is None:
             return []
-        text = f"its clock has changed by {clock.span(found.offset - before)} and is {clock.said(found.offset)} now"
+        text = f"its clock has changed by {figures.about(found.offset - before)} and is {clock.said(found.offset)} now"
         return [Event("clock", text, None, {"by": "heartbeat", **found._asdict(), "before": before})]
 
     def left_alone(self, now: float) -> None:
@@ -276,7 +276,7 @@ class Watch:
                 self._failures, self._unjudged = self.settings.failures, True
             if budget.rare(now) and not self._degraded:
                 self._degraded = True
-                events.append(Event("degraded", f"restarts do not help for long; tried every {RARELY / 60:.0f} min"))
+                events.append(Event("degraded", degraded_text()))
             elif helped and not budget.rare(now):
                 self._degraded = False
         self.next_probe = min(now + self.settings.retry, self._slot(now))
@@ -331,7 +331,9 @@ class Watch:
             events.append(self._gap(now))
         elif self.state not in (UNKNOWN, RECORDING, DOUBTFUL):
             on = "it recorded on meanwhile" if self.state == UNREACHABLE else "whether it recorded is not known"
-            events.append(Event("back", f"answers again after {span(now - self.last_good)}; {on}", self.last_good))
+            events.append(
+                Event("back", f"answers again after {figures.span(now - self.last_good)}; {on}", self.last_good)
+            )
         if finding.look is not None:
             self._blind = 0 if finding.look.reached else self._blind + 1
             if self._blind == 2:
@@ -397,7 +399,7 @@ class Watch:
 
     def _gap(self, now: float) -> Event:
         why = self.text if self.state not in (UNKNOWN, RECORDING, DOUBTFUL) else "its service was restarted"
-        return Event("gap", f"records again after {span(now - self.last_good)}: {why}", self.last_good)
+        return Event("gap", f"records again after {figures.span(now - self.last_good)}: {why}", self.last_good)
 
     def _settle(self, now: float) -> None:
         self.last_good = now
@@ -421,8 +423,6 @@ class Watch:
         return now + interval - (now - self._phase) % interval
 
 
-def span(seconds: float) -> str:
-    """Return a length of time as people say it."""
-    if seconds < 100:
-        return f"{max(0.0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+def degraded_text() -> str:
+    """Return what is said of a camera that restarts have stopped helping."""
+    return f"restarts do not help for long; tried every {figures.span(RARELY)}"

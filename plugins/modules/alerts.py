@@ -14,6 +14,8 @@ description:
   - The URLs are secrets. They are kept in a file that this user alone can read, and are in no result and no error.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
 options:
   state:
     description:
@@ -50,7 +52,6 @@ options:
 attributes:
   check_mode:
     description: Says what would be done. Nothing is sent.
-    support: full
   diff_mode:
     description: Is not supported, as it would show secrets.
     support: none
@@ -71,6 +72,10 @@ services:
   elements: str
   returned: O(state=present), O(state=tested)
   sample: [ntfy, Telegram]
+problem:
+  description: What is wrong, in a line without a secret; empty if nothing is.
+  type: str
+  returned: always
 """
 
 from typing import Any

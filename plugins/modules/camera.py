@@ -14,15 +14,10 @@ description:
     their requests, which are harmless to repeat, and always report a change.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.api
 options:
-  host:
-    description: Address or name of the camera.
-    type: str
-    required: true
-  port:
-    description: TCP port of the camera's API.
-    type: int
-    default: 5000
   mode:
     description: What the camera detects with. A motion camera needs a baseline before it records.
     type: str
@@ -44,10 +39,6 @@ options:
 attributes:
   check_mode:
     description: Sends nothing.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 requirements:
   - requests
 """
@@ -93,12 +84,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient, CameraError
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "host": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 5000},
+    **arguments.API,
     "mode": {"type": "str", "choices": ["object", "motion"], "default": "object"},
     "state": {"type": "str", "choices": ["ready", "detecting", "idle"], "default": "ready"},
     "timeout": {"type": "int", "default": 300},

@@ -19,16 +19,11 @@ description:
     nothing but its counter of restarts.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.unit
+  - wildberryeye.orchestrator.arguments.mode
 options:
-  service:
-    description: The camera's systemd unit.
-    type: str
-    default: wildberryeye.service
-  mode:
-    description: What the camera detects with. It is compared with the unit's command line.
-    type: str
-    choices: [object, motion]
-    required: true
   python:
     description: The Python that modules run with on the camera.
     type: str
@@ -52,10 +47,6 @@ options:
 attributes:
   check_mode:
     description: Does the same, as it only reads. What the role C(camera_access) would put there is not called missing.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -85,9 +76,11 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "service": {"type": "str", "default": "wildberryeye.service"},
-    "mode": {"type": "str", "choices": ["object", "motion"], "required": True},
+    **arguments.UNIT,
+    **arguments.MODE,
     "python": {"type": "str", "default": "/usr/bin/python3"},
     "sudo": {"type": "bool", "default": True},
     "limited": {"type": "bool", "default": False},

@@ -15,22 +15,13 @@ description:
   - Run it against the camera, with C(become).
 author:
   - WildBerryEye contributors (@wildberryeye)
-options:
-  service:
-    description: The camera's systemd unit.
-    type: str
-    default: wildberryeye.service
-  image_dir:
-    description: The directory on the camera that its service writes into.
-    type: path
-    required: true
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.unit
+  - wildberryeye.orchestrator.arguments.card
 attributes:
   check_mode:
     description: Does the same.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -128,7 +119,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, errors
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Batch, Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import image_name, is_image
@@ -136,8 +127,8 @@ from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sensor i
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.unit import Run
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "service": {"type": "str", "default": "wildberryeye.service"},
-    "image_dir": {"type": "path", "required": True},
+    **arguments.UNIT,
+    **arguments.CARD,
 }
 _TRIES = 3
 """How often to look at what a collection may be moving or removing meanwhile."""

@@ -17,11 +17,11 @@ description:
   - An action plugin does the same in the controller's own process.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.data_dir
+  - wildberryeye.orchestrator.arguments.visits
 options:
-  data_dir:
-    description: The orchestrator's data directory.
-    type: path
-    required: true
   experiments:
     description:
       - The experiments that this run is about. What O(cameras) says of the cameras' places is true for them.
@@ -50,25 +50,9 @@ options:
         C(media_license), as the variables C(wildberryeye_project_title) and so on say it.
     type: dict
     required: true
-  heartbeat_interval:
-    description: Seconds between two looks of the heartbeat at a camera.
-    type: int
-    default: 60
-  visit_gap:
-    description: Seconds without an image that end a visit.
-    type: float
-    default: 30
-  visit_minimum:
-    description: Images that a visit has at least.
-    type: int
-    default: 2
 attributes:
   check_mode:
     description: Says what would be written.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -128,19 +112,23 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import camtrap_package, errors, record
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    arguments,
+    camtrap_package,
+    errors,
+    figures,
+    record,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, images
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "data_dir": {"type": "path", "required": True},
+    **arguments.DATA_DIR,
+    **arguments.VISITS,
     "experiments": {"type": "list", "elements": "str", "default": []},
     "late": {"type": "list", "elements": "str", "default": []},
     "cameras": {"type": "dict", "required": True},
     "project": {"type": "dict", "required": True},
-    "heartbeat_interval": {"type": "int", "default": 60},
-    "visit_gap": {"type": "float", "default": 30},
-    "visit_minimum": {"type": "int", "default": 2},
 }
 
 TRIED = "write the data package"
@@ -175,7 +163,7 @@ def work(params: dict[str, Any], check: bool) -> dict[str, Any]:
         if name not in params["experiments"] and _has_none(layout, name)
     ]
     said = [
-        f"data package of {each['experiment']} with {images(each['media'])} {_became(each['changed'], check)}"
+        f"data package of {each['experiment']} with {figures.images(each['media'])} {_became(each['changed'], check)}"
         for each in found
     ]
     return {

@@ -15,11 +15,12 @@ description:
   - The id of an experiment is the date on which it began, whenever it ends.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.data_dir
 options:
   data_dir:
     description: The orchestrator's data directory. Made if missing.
-    type: path
-    required: true
   state:
     description:
       - V(recording) resumes the experiment that is open within its window, or opens one. What is still open
@@ -81,10 +82,6 @@ options:
 attributes:
   check_mode:
     description: Says what would be opened or closed.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -177,14 +174,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import book, durable, lock
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, book, durable, lock
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 STATES = ["recording", "noted", "closing", "closed", "present"]
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "data_dir": {"type": "path", "required": True},
+    **arguments.DATA_DIR,
     "state": {"type": "str", "choices": STATES, "default": "present"},
     "cameras": {"type": "dict", "required": True},
     "id": {"type": "str"},

@@ -14,6 +14,8 @@ description:
   - Where no systemd manager of that user runs, nothing is started; the result says so.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
 options:
   state:
     description:
@@ -35,10 +37,6 @@ options:
 attributes:
   check_mode:
     description: Says what would be done.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""

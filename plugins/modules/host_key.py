@@ -17,6 +17,8 @@ description:
   - One key is pinned, the one that is shown, ED25519 where the camera has it.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
 options:
   host:
     description: Address or name of the camera, as ssh is given it.
@@ -43,7 +45,6 @@ options:
 attributes:
   check_mode:
     description: Asks the camera, writes nothing.
-    support: full
   diff_mode:
     description: Shows the lines of the known_hosts file.
     support: full

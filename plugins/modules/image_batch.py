@@ -16,42 +16,14 @@ description:
     orchestrator and hands over the receipts.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.card
+  - wildberryeye.orchestrator.arguments.loose
+  - wildberryeye.orchestrator.arguments.collection
+  - wildberryeye.orchestrator.arguments.data_dir
+  - wildberryeye.orchestrator.arguments.patience
 options:
-  image_dir:
-    description: The directory on the camera that its service writes into.
-    type: path
-    required: true
-  set_aside:
-    description:
-      - V(none) leaves what lies loose.
-      - V(stable) sets aside what the camera has finished writing, never the newest image.
-    type: str
-    choices: [none, stable]
-    default: none
-  fallback:
-    description: The experiment that loose images belong to where the card bears no label.
-    type: str
-    default: unclaimed
-  method:
-    description:
-      - V(zip) zips each batch on the card. A card without room for it takes V(files) by itself.
-      - V(files) leaves the images as they are, to be fetched one by one.
-    type: str
-    choices: [zip, files]
-    default: zip
-  data_dir:
-    description: The orchestrator's data directory; locks and receipts lie there.
-    type: str
-    required: true
-  purpose:
-    description: What the lock says that this is done for. A V(start) or V(stop) ends a collection in its way.
-    type: str
-    choices: [start, stop, collect]
-    required: true
-  timeout:
-    description: Seconds after which the module on the camera is given up. Acted upon by the action plugin.
-    type: int
-    default: 10800
   receipts:
     description: Receipts of batches that may still lie on the card. Set by the action plugin.
     type: list
@@ -60,10 +32,6 @@ options:
 attributes:
   check_mode:
     description: Says how many images would be carried, writes nothing.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -145,26 +113,19 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import batch, receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, batch, figures, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card, Loose
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
-    finish,
-    foreign,
-    images,
-    megabytes,
-)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sensor import temperature
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "image_dir": {"type": "path", "required": True},
-    "set_aside": {"type": "str", "choices": ["none", "stable"], "default": "none"},
-    "fallback": {"type": "str", "default": "unclaimed"},
-    "method": {"type": "str", "choices": ["zip", "files"], "default": "zip"},
-    "data_dir": {"type": "str", "required": True},
-    "purpose": {"type": "str", "choices": ["start", "stop", "collect"], "required": True},
+    **arguments.CARD,
+    **arguments.LOOSE,
+    **arguments.COLLECTION,
+    **arguments.DATA_DIR,
+    **arguments.PATIENCE,
     "receipts": {"type": "list", "elements": "dict", "default": []},
-    "timeout": {"type": "int", "default": 10800},
 }
 
 
@@ -197,7 +158,7 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             **found,
             **foreign(loose),
             "label": card.label() or "",
-            "msg": f"would carry {images(count)} home",
+            "msg": f"would carry {figures.images(count)} home",
         }
     batch.mend(card)
     # Only as long as it takes to rename: a restart does not wait until the batches are read.
@@ -230,7 +191,7 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
         **found,
         **foreign(loose),
         "label": card.label() or "",
-        "msg": f"{images(count)} to carry home, {megabytes(size)}"
+        "msg": f"{figures.images(count)} to carry home, {figures.size(size)}"
         + (", as files: no room on the card for a zip" if fell_back else ""),
     }
 

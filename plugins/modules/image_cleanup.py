@@ -15,27 +15,19 @@ description:
   - Run it against the camera, with C(become).
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.card
+  - wildberryeye.orchestrator.arguments.patience
 options:
-  image_dir:
-    description: The directory on the camera that its service writes into.
-    type: path
-    required: true
   receipts:
     description: The receipts, as M(wildberryeye.orchestrator.image_receipt) returns them.
     type: list
     elements: dict
     required: true
-  timeout:
-    description: Seconds after which the module on the camera is given up. Acted upon by the action plugin.
-    type: int
-    default: 10800
 attributes:
   check_mode:
     description: Says how many images would be deleted.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -70,19 +62,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import receipt
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, figures, receipt
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import (
-    finish,
-    images,
-    megabytes,
-)
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "image_dir": {"type": "path", "required": True},
+    **arguments.CARD,
+    **arguments.PATIENCE,
     "receipts": {"type": "list", "elements": "dict", "required": True},
-    "timeout": {"type": "int", "default": 10800},
 }
 
 
@@ -107,14 +95,14 @@ def _clean(card: Card, given: list[dict[str, Any]], check: bool) -> dict[str, An
         raise wrong[0]
     deleted, size, kept, vanished = (sum(counts) for counts in zip(*cleaned, strict=True)) if cleaned else [0] * 4
     left = len(card.batches())
-    kept_text = f", {images(kept)} kept" if kept else ""
+    kept_text = f", {figures.images(kept)} kept" if kept else ""
     return {
         "changed": bool(deleted) or left != before,
         "deleted": deleted,
         "kept": kept,
         "vanished": vanished,
         "left": left,
-        "msg": f"{images(deleted)} deleted from the card, {megabytes(size)}{kept_text}",
+        "msg": f"{figures.images(deleted)} deleted from the card, {figures.size(size)}{kept_text}",
     }
 
 

@@ -19,35 +19,14 @@ description:
   - Run it against the camera, with C(become). An action plugin does all of it.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.card
+  - wildberryeye.orchestrator.arguments.data_dir
+  - wildberryeye.orchestrator.arguments.loose
+  - wildberryeye.orchestrator.arguments.collection
+  - wildberryeye.orchestrator.arguments.patience
 options:
-  image_dir:
-    description: The directory on the camera that its service writes into.
-    type: path
-    required: true
-  data_dir:
-    description: The orchestrator's data directory.
-    type: path
-    required: true
-  purpose:
-    description: What the lock says that this is done for. A V(start) or V(stop) ends a collection in its way.
-    type: str
-    choices: [start, stop, collect]
-    required: true
-  set_aside:
-    description:
-      - Whether to set aside first what the camera has finished, as in M(wildberryeye.orchestrator.image_batch).
-    type: str
-    choices: [none, stable]
-    default: none
-  fallback:
-    description: The experiment that loose images belong to where the card bears no label.
-    type: str
-    default: unclaimed
-  method:
-    description: How the images come, as in M(wildberryeye.orchestrator.image_batch).
-    type: str
-    choices: [zip, files]
-    default: zip
   at_a_time:
     description: How many cameras may send at a time, of all runs together. They share one channel.
     type: int
@@ -56,17 +35,9 @@ options:
     description: The most that a transfer may take of the link, in the notation of rsync; all of it if empty.
     type: str
     default: ""
-  timeout:
-    description: Seconds after which what works on the camera, or the transfer, is given up.
-    type: int
-    default: 10800
 attributes:
   check_mode:
     description: Says how many images it would carry.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -102,16 +73,16 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "image_dir": {"type": "path", "required": True},
-    "data_dir": {"type": "path", "required": True},
-    "purpose": {"type": "str", "choices": ["start", "stop", "collect"], "required": True},
-    "set_aside": {"type": "str", "choices": ["none", "stable"], "default": "none"},
-    "fallback": {"type": "str", "default": "unclaimed"},
-    "method": {"type": "str", "choices": ["zip", "files"], "default": "zip"},
+    **arguments.CARD,
+    **arguments.DATA_DIR,
+    **arguments.LOOSE,
+    **arguments.COLLECTION,
+    **arguments.PATIENCE,
     "at_a_time": {"type": "int", "default": 2},
     "bwlimit": {"type": "str", "default": ""},
-    "timeout": {"type": "int", "default": 10800},
 }
 
 

@@ -14,11 +14,10 @@ description:
   - It licenses what it proved, and then fails naming the rest. The receipts are returned in either case.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.data_dir
 options:
-  data_dir:
-    description: The orchestrator's data directory.
-    type: path
-    required: true
   camera:
     description: The camera's name in the inventory.
     type: str
@@ -31,10 +30,6 @@ options:
 attributes:
   check_mode:
     description: Does nothing.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -86,13 +81,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import errors, receiving
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, errors, figures, receiving
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import images, megabytes
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import batch_path, camera_name
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "data_dir": {"type": "path", "required": True},
+    **arguments.DATA_DIR,
     "camera": {"type": "str", "required": True},
     "batches": {"type": "list", "elements": "dict", "required": True},
 }
@@ -110,14 +104,14 @@ def receive_all(layout: Layout, camera: str, batches: list[dict[str, Any]]) -> t
             continue
         except OSError as error:
             size = batch.get("bytes")
-            needed = megabytes(size) if isinstance(size, int) else "of unknown size"
+            needed = figures.size(size) if isinstance(size, int) else "of unknown size"
             wrong.append(str(errors.from_os_error(f"archive batch {name} ({needed})", error)))
             continue
         received.append(found)
         if unproven := found.receipt.unproven:
             named = ", ".join(unproven[:3]) + (f" and {len(unproven) - 3} more" if len(unproven) > 3 else "")
             wrong.append(
-                f"{images(len(unproven))} of batch {name} did not arrive intact ({named}). "
+                f"{figures.images(len(unproven))} of batch {name} did not arrive intact ({named}). "
                 "Kept on the card: run the collection again"
             )
     count, size = sum(found.images for found in received), sum(found.bytes for found in received)
@@ -128,7 +122,7 @@ def receive_all(layout: Layout, camera: str, batches: list[dict[str, Any]]) -> t
         "images": count,
         "bytes": size,
         "not_whole": not_whole,
-        "msg": f"{images(count)} proven, {megabytes(size)}"
+        "msg": f"{figures.images(count)} proven, {figures.size(size)}"
         + (f", {len(not_whole)} of them half-written" if not_whole else ""),
     }
     return result, wrong

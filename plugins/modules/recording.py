@@ -18,6 +18,14 @@ description:
     service runs and that takes pictures is asked once more, which is harmless, and reported as unchanged.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.unit
+  - wildberryeye.orchestrator.arguments.mode
+  - wildberryeye.orchestrator.arguments.card
+  - wildberryeye.orchestrator.arguments.loose
+  - wildberryeye.orchestrator.arguments.api
+  - wildberryeye.orchestrator.arguments.data_dir
 options:
   state:
     description:
@@ -32,44 +40,15 @@ options:
     description: Id of the experiment to record. Needed unless O(state=idle).
     type: str
     default: ""
-  fallback:
-    description: The experiment that loose images belong to where the card bears no label.
-    type: str
-    default: unclaimed
-  service:
-    description: The camera's systemd unit.
-    type: str
-    default: wildberryeye.service
   service_after_stop:
     description: State of the service after O(state=idle).
     type: str
     choices: [running, stopped]
     default: running
-  image_dir:
-    description: The directory on the camera that its service writes into.
-    type: path
-    required: true
-  mode:
-    description: What the camera detects with. It is compared with the unit's command line.
-    type: str
-    choices: [object, motion]
-    required: true
-  host:
-    description: Address or name of the camera's API, as the orchestrator sees it.
-    type: str
-    required: true
-  port:
-    description: TCP port of the camera's API.
-    type: int
-    default: 5000
   ready_timeout:
     description: Seconds until the camera must take pictures.
     type: int
     default: 300
-  data_dir:
-    description: The orchestrator's data directory; the camera's lock lies there.
-    type: str
-    required: true
   purpose:
     description: What the lock says that this is done for.
     type: str
@@ -93,10 +72,6 @@ options:
 attributes:
   check_mode:
     description: Looks at the camera, sends and writes nothing.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -180,24 +155,23 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments, clock, figures
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.card import Card
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign, images
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.module import finish, foreign
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.names import experiment_id
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.unit import Unit
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    **arguments.UNIT,
+    **arguments.MODE,
+    **arguments.CARD,
+    **arguments.LOOSE,
+    **arguments.API,
+    **arguments.DATA_DIR,
     "state": {"type": "str", "choices": ["recording", "restarted", "idle"], "default": "recording"},
     "experiment": {"type": "str", "default": ""},
-    "fallback": {"type": "str", "default": "unclaimed"},
-    "service": {"type": "str", "default": "wildberryeye.service"},
     "service_after_stop": {"type": "str", "choices": ["running", "stopped"], "default": "running"},
-    "image_dir": {"type": "path", "required": True},
-    "mode": {"type": "str", "choices": ["object", "motion"], "required": True},
-    "host": {"type": "str", "required": True},
-    "port": {"type": "int", "default": 5000},
     "ready_timeout": {"type": "int", "default": 300},
-    "data_dir": {"type": "str", "required": True},
     "purpose": {"type": "str", "choices": ["start", "stop", "restart", "collect"], "required": True},
     "set_clock": {"type": "bool", "default": False},
     "clock": {"type": "float"},
@@ -294,7 +268,7 @@ def work(module: AnsibleModule) -> dict[str, Any]:
     with contextlib.nullcontext() if module.check_mode else card.exclusive():
         result = step(card, unit, module.params, module.check_mode)
     would = "would be " if module.check_mode else ""
-    aside = f"{images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
+    aside = f"{figures.images(result['set_aside'])} of {result['set_aside_for']} {would}set aside"
     # Last of all: ending takes next to nothing.
     return {**result, "msg": aside if result["set_aside"] else "nothing to set aside", "now": time.time()}
 

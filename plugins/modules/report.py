@@ -16,38 +16,21 @@ description:
     is said in the report.
 author:
   - WildBerryEye contributors (@wildberryeye)
+extends_documentation_fragment:
+  - wildberryeye.orchestrator.attributes
+  - wildberryeye.orchestrator.arguments.data_dir
+  - wildberryeye.orchestrator.arguments.visits
 requirements:
   - Pillow, for small pictures of the visits. Without it the report has none, and says so.
 options:
-  data_dir:
-    description: The orchestrator's data directory.
-    type: path
-    required: true
   experiments:
     description: Ids of the experiments.
     type: list
     elements: str
     required: true
-  visit_gap:
-    description: Seconds without an image that end a visit.
-    type: float
-    default: 30
-  visit_minimum:
-    description: Images that a visit has at least.
-    type: int
-    default: 2
-  heartbeat_interval:
-    description: Seconds between two looks of the heartbeat at a camera. Two images that are not farther apart prove
-      that it recorded between them.
-    type: float
-    default: 60
 attributes:
   check_mode:
     description: Says what would be written.
-    support: full
-  diff_mode:
-    description: Is not supported.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -82,12 +65,12 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import arguments
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "data_dir": {"type": "path", "required": True},
+    **arguments.DATA_DIR,
+    **arguments.VISITS,
     "experiments": {"type": "list", "elements": "str", "required": True},
-    "visit_gap": {"type": "float", "default": 30},
-    "visit_minimum": {"type": "int", "default": 2},
-    "heartbeat_interval": {"type": "float", "default": 60},
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import answer, errors, failure
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import answer, errors, failure, processes
 
 
 class NotDoneThere(errors.Error):
@@ -104,7 +104,7 @@ def _limited(seconds: float) -> Iterator[threading.Event]:
             late.set()
             # One process after the other where Python is not piped through ssh.
             left = 0.5
-            for child in _children():
+            for child in processes.children():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(child, signal.SIGTERM)
 
@@ -115,13 +115,3 @@ def _limited(seconds: float) -> Iterator[threading.Event]:
     finally:
         done.set()
         watcher.join()
-
-
-def _children() -> list[int]:
-    """Return the processes that this one, which works for one camera, has started."""
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", errors="replace") as file:
-            if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
-                found.append(int(name))
-    return found

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock, verdict
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import clock, figures, verdict
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.coverage import RECORDED, coarse
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.orchestrator_time import moment
@@ -109,8 +109,8 @@ def _environment() -> jinja2.Environment:
         clock=_clock,
         moment=_moment,
         minute=_minute,
-        span=_span,
-        bytes=_bytes,
+        span=figures.span,
+        bytes=figures.size,
         percent=_percent,
         count=_count,
         ahead=_ahead,
@@ -204,22 +204,6 @@ def _moment(at: dt.datetime | None) -> str:
 
 def _minute(at: dt.datetime) -> str:
     return f"{at.day} {at:%b %H:%M}"
-
-
-def _span(seconds: float) -> str:
-    """Return a length of time as people read it: ``42 s``, ``3 min 5 s``, ``2 h 10 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-
-
-def _bytes(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def _percent(part: float | None) -> str:

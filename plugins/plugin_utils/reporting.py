@@ -41,7 +41,7 @@ def write(layout: Layout, experiment: str, settings: report_data.Settings, check
         found = report_data.gather(layout, experiment, settings)
         text, notes = report_page.render(found)
         content = text.encode(errors="replace")
-        changed = _content(path) != content
+        changed = durable.content(path) != content
         if changed and not check:
             with durable.replacing(path) as file:
                 file.write(content)
@@ -53,11 +53,3 @@ def write(layout: Layout, experiment: str, settings: report_data.Settings, check
     except Exception as error:
         # Archives and events hold what a camera sent; no form of it may cost a person the end of a stop.
         return Written(path, str(Error(tried, one_line(f"{type(error).__name__}: {error}", 200), "Nothing is lost")))
-
-
-def _content(path: str) -> bytes | None:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
-        return None

@@ -154,22 +154,35 @@ def test_where_lingering_is_refused_units_are_installed_and_the_remedy_is_named(
     run_sh(fresh, f"test -e {FLAG}")
 
 
-@pytest.mark.ci
-def test_lingering_that_setup_turned_on_is_turned_off_by_remove(fresh: Station) -> None:
-    # The lab has no polkit, which lets the user of a Raspberry Pi do so for himself; and without lingering the user's
-    # systemd would end, which takes minutes in a container.
+def lingers_at_will(station: Station, *verbs: str) -> None:
+    """Let the orchestrator's user do this of loginctl, and have lingering off.
+
+    The lab has no polkit, which lets the user of a Raspberry Pi do so for himself; and without lingering the user's
+    systemd would end, which takes minutes in a container.
+    """
     script = f"""
         echo 'decim ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/setup
         cat >{LOGINCTL}; chmod 755 {LOGINCTL}; rm {FLAG}
     """
-    stand_in = f"""#!/bin/sh
-case $* in
-"--no-ask-password enable-linger decim") exec sudo touch {FLAG} ;;
-"--no-ask-password disable-linger decim") exec sudo rm {FLAG} ;;
-esac
-exit 1
-"""
-    fresh.orchestrator.exec("sh", "-c", script, input=stand_in)
+    does = {"enable-linger": "touch", "disable-linger": "rm"}
+    cases = [f'"--no-ask-password {verb} decim") exec sudo {does[verb]} {FLAG} ;;' for verb in verbs]
+    stand_in = "\n".join(["#!/bin/sh", "case $* in", *cases, "esac", "exit 1", ""])
+    station.orchestrator.exec("sh", "-c", script, input=stand_in)
+
+
+@pytest.mark.ci
+def test_where_lingering_cannot_be_turned_off_the_rest_is_removed_for_every_camera(fresh: Station) -> None:
+    lingers_at_will(fresh, "enable-linger")
+    fresh.play("setup")
+    assert len(cat(fresh, KNOWN_HOSTS).splitlines()) == 2
+    run = fresh.play("remove", status=2)
+    assert "lingering is still on: run 'sudo loginctl disable-linger decim'" in run.row("orchestrator")
+    run_sh(fresh, f"test ! -e {KNOWN_HOSTS}")
+
+
+@pytest.mark.ci
+def test_lingering_that_setup_turned_on_is_turned_off_by_remove(fresh: Station) -> None:
+    lingers_at_will(fresh, "enable-linger", "disable-linger")
     before = footprint(fresh)
     checked = recap(fresh, "setup", "--check")
     assert changed(checked) and footprint(fresh) == before

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import datetime
 import hashlib
@@ -223,13 +222,16 @@ def run_playbook(
 
 
 def documented(name: str) -> dict[str, dict[str, Any]]:
-    """The options that a module's DOCUMENTATION describes."""
-    tree = ast.parse((ROOT / "plugins" / "modules" / f"{name}.py").read_text())
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DOCUMENTATION":
-            text = ast.literal_eval(node.value)
-            return dict(yaml.safe_load(text).get("options") or {})
-    raise AssertionError(f"{name} has no DOCUMENTATION")
+    """The options that a module's documentation describes, those of the fragments that it names among them."""
+    said = yaml.safe_load(importlib.import_module(f"{PACKAGE}.modules.{name}").DOCUMENTATION)
+    options: dict[str, dict[str, Any]] = {}
+    for fragment in said["extends_documentation_fragment"]:
+        file, part = [*fragment.removeprefix("wildberryeye.orchestrator.").split("."), "documentation"][:2]
+        found = importlib.import_module(f"{PACKAGE}.doc_fragments.{file}").ModuleDocFragment
+        options.update(yaml.safe_load(getattr(found, part.upper())).get("options") or {})
+    for option, own in (said.get("options") or {}).items():
+        options[option] = {**options.get(option, {}), **own}
+    return options
 
 
 def arguments(name: str) -> dict[str, dict[str, Any]]:

@@ -23,7 +23,7 @@ BELONGS = [
     rf"inventory/(hosts|group_vars/{NAME})\.yml",
     r"meta/(runtime|execution-environment)\.yml",
     rf"playbooks/{NAME}\.yml",
-    rf"plugins/(action|callback|module_utils|modules|plugin_utils)/{NAME}\.py",
+    rf"plugins/(action|callback|doc_fragments|module_utils|modules|plugin_utils)/{NAME}\.py",
     rf"plugins/(filter|lookup)/{NAME}\.(py|yml)",
     rf"roles/{NAME}/(README\.md|(defaults|handlers|meta|tasks|vars)/{NAME}\.yml|templates/[a-z0-9_.-]+\.(j2|css|js))",
     rf"roles/{NAME}/files/{NAME}(\.py)?",

@@ -354,7 +354,7 @@ def test_in_check_mode_a_camera_without_a_pinned_key_is_not_called_ready() -> No
 
 @pytest.mark.parametrize("asked", ["setup", "remove"])
 def test_lingering_that_was_refused_fails_the_run_with_the_command_that_helps(asked: str) -> None:
-    failed, lines = table(asked, lingering={"failed": True, "msg": "Access denied"}, object=(KNOWN, READY))
+    failed, lines = table(asked, lingering={"rc": 1, "stderr": "Access denied"}, object=(KNOWN, READY))
     verb = {"setup": "enable", "remove": "disable"}[asked]
     assert failed and f"run 'sudo loginctl {verb}-linger " in lines[2] and "not re" in lines[2]
 

@@ -90,7 +90,7 @@ def test_a_login_tells_it_as_well() -> None:
     ("seconds", "words"),
     [
         (3.1, "3 s ahead"),
-        (-120.2, "120 s behind"),
+        (-120.2, "2 min behind"),
         (3600, "60 min ahead"),
         (-86400, "24 h behind"),
         (1e9, "11574 days"),

@@ -29,9 +29,9 @@ def test_one_that_does_not_record_for_ten_minutes_is_told_of_and_no_sooner(state
 
 def test_one_that_restarts_do_not_help_and_one_without_storage_are_told_of_at_once() -> None:
     found = concern.of_camera(seen(watch.DOWN, "x", degraded=True), GOOD + 60)
-    assert found == Concern(True, "does not record, for 60 s: x; restarts do not help")
+    assert found == Concern(True, "does not record, for 1 min: x; restarts do not help")
     found = concern.of_camera(seen(watch.STORAGE, "it did not store it"), GOOD + 60)
-    assert found == Concern(True, "cannot store its pictures, for 60 s: it did not store it")
+    assert found == Concern(True, "cannot store its pictures, for 1 min: it did not store it")
 
 
 def test_one_that_records_is_well_and_one_that_is_looked_into_is_neither() -> None:

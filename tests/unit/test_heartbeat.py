@@ -310,7 +310,7 @@ def test_a_disk_that_cannot_be_written_to_ends_no_watch(station: Station, capsys
     Path(station.layout.events(EXPERIMENT)).unlink()
     Path(station.layout.events(EXPERIMENT)).mkdir()
     Path(f"{station.layout.heartbeat()}.tmp").mkdir()
-    beat._tell(each, [watch.Event("down", "x")], time.monotonic())
+    beat._telling.happened(each, [watch.Event("down", "x")], time.monotonic())
     beat._remember()
     lines = capsys.readouterr().out.splitlines()
     assert lines[-3] == "object: down: x" and lines[-2].startswith("write the events: ")

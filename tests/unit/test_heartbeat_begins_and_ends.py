@@ -268,9 +268,13 @@ def test_a_torn_memory_is_no_reason_not_to_watch(station: Station, content: byte
     assert each.watch.last_good <= now and each.watch.pictures == ()
     look = watch.Look(True)
     for _ in range(3):
-        beat._tell(each, each.watch.probed(now + 1, watch.Finding(now + 1, "refused", "x", look=look)), now + 1)
+        beat._telling.happened(
+            each, each.watch.probed(now + 1, watch.Finding(now + 1, "refused", "x", look=look)), now + 1
+        )
     each.watch.wanted(now + 1)
-    beat._tell(each, each.watch.probed(now + 2, watch.Finding(now + 2, watch.FINE, restarted=True)), now + 2)
+    beat._telling.happened(
+        each, each.watch.probed(now + 2, watch.Finding(now + 2, watch.FINE, restarted=True)), now + 2
+    )
     assert station.names() == ["down", "gap"]
     beat._remember()
     assert station.thinks()["state"] == watch.RECORDING

@@ -123,9 +123,9 @@ def test_a_notice_that_cannot_be_left_ends_no_watch_and_is_said_once(
     with monkeypatch.context() as patched:
         patched.setattr(notices, "put", full)
         for _ in range(3):
-            beat._notice("camera/object", concern.Concern(True, "x"), 1.0)
+            beat._people.notice("camera/object", concern.Concern(True, "x"), 1.0)
     assert capsys.readouterr().out.count("No space left on device") == 1
-    beat._notice("camera/object", concern.Concern(True, "x"), 2.0)
+    beat._people.notice("camera/object", concern.Concern(True, "x"), 2.0)
     assert len(people.noticed("camera/object")) == 1
 
 
@@ -159,7 +159,7 @@ def test_a_card_that_will_be_full_before_it_is_emptied_is_noticed_in_time(
 ) -> None:
     beat = beat_of_cards(station, people, 30 * GB, an_hour, collection_interval=interval)
     for _ in range(3):
-        beat._think_of_people(time.monotonic())
+        beat._people.think_of(beat.watched, time.monotonic())
     found = people.noticed("card/card of motion")
     assert [each.bad for each in found] == bad
     if bad == [True] and an_hour == 3 * GB:
@@ -177,7 +177,7 @@ def test_a_disk_that_cannot_take_what_will_come_is_noticed_in_time(
         f_bavail, f_frsize = free * GB, 1
 
     monkeypatch.setattr(os, "statvfs", lambda path: Space)
-    beat._think_of_people(time.monotonic())
+    beat._people.think_of(beat.watched, time.monotonic())
     found = people.noticed("space/disk of the orchestrator")
     assert [each.bad for each in found] == bad
     assert not found or not found[0].bad or "about 24.0 GB come, 15.0 GB are free" in found[0].text
@@ -254,5 +254,5 @@ def test_settings_of_alerts_that_are_missing_or_torn_end_no_watch(
     people.secrets.unlink()
     if content is not None:
         people.secrets.write_bytes(content)
-    beat._think_of_people(time.monotonic())
-    assert beat._ping_url() == ""
+    beat._people.think_of(beat.watched, time.monotonic())
+    assert beat._people.ping_url() == ""

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import live_facts, overview, record, watch
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import heartbeat_file, live_facts, record, watch
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.heartbeat_file import Card
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.live_facts import Disk, Schedule, Seen, Shot
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import CameraRecord, Record
@@ -40,7 +40,7 @@ def thought(state: str = "recording", **more: Any) -> dict[str, Any]:
 
 
 def beat(written: str = "2026-05-22T11:59:50+00:00", alive: bool = True, **cameras: dict[str, Any]) -> dict[str, Any]:
-    return overview.heartbeat({"pid": 1, "written": written, "cameras": cameras}, alive)
+    return heartbeat_file.beat({"pid": 1, "written": written, "cameras": cameras}, alive)
 
 
 def seen(**changed: Any) -> Seen:
@@ -171,7 +171,7 @@ def test_trouble_comes_first_among_forty() -> None:
     found = live_facts.facts(
         seen(
             records=[many],
-            beat=overview.heartbeat({"pid": 1, "written": NOW.isoformat(), "cameras": thoughts}, True),
+            beat=heartbeat_file.beat({"pid": 1, "written": NOW.isoformat(), "cameras": thoughts}, True),
             modes={},
         ),
         NOW,
@@ -182,7 +182,7 @@ def test_trouble_comes_first_among_forty() -> None:
 
 def test_a_clock_that_is_wrong_is_said_as_people_say_it() -> None:
     found = camera(beat=beat(object=thought(clock_offset=-7200.0)))["clock"]
-    assert found == {"offset": -7200.0, "level": "warn", "text": "120 min behind"}
+    assert found == {"offset": -7200.0, "level": "warn", "text": "2 h behind"}
     assert camera()["clock"] == {"offset": 0.2, "level": "ok", "text": "right"}
     assert camera(beat=beat(object=thought(clock_offset=None)))["clock"] is None
 

@@ -57,8 +57,3 @@ def test_an_error_of_the_system_names_what_was_tried() -> None:
 def test_a_mistake_of_ours_is_not_hidden() -> None:
     with pytest.raises(KeyError):
         module.finish(cast(Any, Fake()), "x", raising(KeyError("x")))
-
-
-def test_figures_read_as_people_say_them() -> None:
-    assert [module.images(count) for count in (0, 1, 412)] == ["0 images", "1 image", "412 images"]
-    assert [module.megabytes(count) for count in (0, 80_112_233)] == ["0.0 MB", "80.1 MB"]

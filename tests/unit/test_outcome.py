@@ -141,7 +141,7 @@ def test_what_a_person_should_look_at_is_noted() -> None:
         receipt={"not_whole": ["x.jpg"]},
     )
     note = said("start", found).next
-    for words in ("1 of the images half-written, such as x.jpg", "no room", "2 things", "such as b", "120 s behind"):
+    for words in ("1 of the images half-written, such as x.jpg", "no room", "2 things", "such as b", "2 min behind"):
         assert words in note
     assert "3 s ahead" in said("start", steps(recording={"clock_offset": 3.1})).next
     assert said("start", steps(recording={"clock_offset": 1.9})).next == ""

@@ -15,7 +15,7 @@ from ansible.errors import AnsibleFilterError, AnsibleLookupError
 
 from ansible_collections.wildberryeye.orchestrator.plugins.filter import overview as overview_filter
 from ansible_collections.wildberryeye.orchestrator.plugins.lookup.station import LookupModule
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import lock, overview
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import heartbeat_file, lock, overview
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.record import (
     CLOSING,
@@ -83,7 +83,7 @@ def found(
 ) -> dict[str, Any]:
     station = {
         "experiments": overview.open_experiments(records() if known is None else known),
-        "heartbeat": overview.heartbeat(beat, beat is not None),
+        "heartbeat": heartbeat_file.beat(beat, beat is not None),
         "problems": [],
     }
     facts = overview.facts({"object": result}, MODES, station, NOW)
@@ -209,7 +209,15 @@ def test_the_service_is_what_systemd_says_and_since_when(service: dict[str, Any]
 
 @pytest.mark.parametrize(
     ("offset", "cell"),
-    [(0.0, "ok"), (-1.9, "ok"), (2.0, "+2 s"), (3.4, "+3 s"), (-119, "-119 s"), (-7200, "-2 h"), (-1.78e9, "-20602 d")],
+    [
+        (0.0, "ok"),
+        (-1.9, "ok"),
+        (2.0, "+2 s"),
+        (3.4, "+3 s"),
+        (-119, "-119 s"),
+        (-7200, "-2 h"),
+        (-1.78e9, "-20602 days"),
+    ],
 )
 def test_a_clock_is_named_only_where_it_is_wrong_beyond_doubt(offset: float, cell: str) -> None:
     assert row(changed(clock=LOOKED + offset))[7] == cell
@@ -224,7 +232,7 @@ def test_a_clock_is_named_only_where_it_is_wrong_beyond_doubt(offset: float, cel
         ({"last_age": -500.0}, "09:30:08"),
         ({"last_taken": None}, "12 s"),
         ({"last_taken": None, "last_age": -1.0}, "-"),
-        ({"last_taken": "2026-05-18T09:30:08+02:00", "last_age": 4 * 86400.0}, "4 d, 2026-05-18"),
+        ({"last_taken": "2026-05-18T09:30:08+02:00", "last_age": 4 * 86400.0}, "4 days, 2026-05-18"),
         ({"last_age": 7300.0}, "2 h, 09:30:08"),
         ({"last_age": 185.0}, "3 min, 09:30:08"),
     ],
@@ -248,7 +256,7 @@ def test_what_a_person_should_see_to_is_a_line_of_its_own() -> None:
         "object: systemd has restarted its service 3 times. Look at its journal",
         "object: 2 things that are no images lie in its image directory",
     ]
-    assert row(result)[5:7] == ["412", "412 MB"]
+    assert row(result)[5:7] == ["412", "412.0 MB"]
 
 
 @pytest.mark.parametrize(
@@ -285,7 +293,7 @@ def test_the_first_line_says_what_is_recorded_and_whether_anybody_watches(
     ],
 )
 def test_whatever_the_heartbeats_file_holds_the_table_stands(content: Any) -> None:
-    beat = overview.heartbeat(content, True)
+    beat = heartbeat_file.beat(content, True)
     station = {"experiments": [], "heartbeat": beat, "problems": ["read x: torn"]}
     facts = overview.facts({"object": FOUND}, MODES, station, NOW)
     json.dumps(facts, allow_nan=False)
@@ -295,7 +303,7 @@ def test_whatever_the_heartbeats_file_holds_the_table_stands(content: Any) -> No
 def test_the_table_of_two_cameras_fits_into_120_columns() -> None:
     station = {
         "experiments": overview.open_experiments(records()),
-        "heartbeat": overview.heartbeat(said({**THOUGHT, "state": "unreachable"}), True),
+        "heartbeat": heartbeat_file.beat(said({**THOUGHT, "state": "unreachable"}), True),
         "problems": [],
     }
     table = overview.table(overview.facts({"object": FOUND, "motion": DOWN}, MODES, station, NOW)).splitlines()

@@ -9,7 +9,7 @@ import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.filter.readiness import readiness
 
-ALERTS = {"failed": True, "msg": "wildberryeye_notify_urls, number 2 (tgram://…): apprise cannot understand it"}
+ALERTS = {"problem": "wildberryeye_notify_urls, number 2 (tgram://…): apprise cannot understand it"}
 
 
 def said(asked: str, **results: Any) -> dict[str, Any]:
@@ -23,10 +23,10 @@ def test_alerts_that_would_not_come_fail_it_by_name(asked: str, words: str) -> N
     found = said(asked, alerts=ALERTS)
     assert found["failed"] and f"orchestrator  {words}" in found["table"]
     assert "alerts: wildberryeye_notify_urls, number 2 (tgram://…)" in found["table"]
-    assert not said(asked, alerts={"failed": False, "msg": "alerts go by ntfy"})["failed"]
+    assert not said(asked, alerts={"problem": "", "msg": "alerts go by ntfy"})["failed"]
     assert not said(asked)["failed"]
 
 
 def test_whatever_is_missing_on_the_orchestrator_is_said_all_at_once() -> None:
-    table = said("setup", alerts=ALERTS, lingering={"failed": True})["table"]
+    table = said("setup", alerts=ALERTS, lingering={"rc": 1})["table"]
     assert "enable-linger" in table and "number 2" in table

@@ -95,7 +95,7 @@ def test_a_camera_that_was_never_started_is_named(tmp_path: Path) -> None:
     made.camera("motion", "motion", burst("motion", 10))
     made.camera("object", "object", []).since = None
     made.events = [each for each in made.events if not (each["camera"] == "object" and each["event"] == "recording")]
-    assert said(made.write()) == ("bad", "All 3 images are home and proven; object did not record for 60 min")
+    assert said(made.write()) == ("bad", "All 3 images are home and proven; object did not record for 1 h")
 
 
 def test_an_archive_that_is_gone_or_damaged_is_named_and_costs_no_other(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class Simulation:
 
     def check(self, now_is: Episode) -> None:
         assert self.watch.next_probe <= self.now + SETTINGS.interval
-        assert self.watch.patience(self.now) <= max(SETTINGS.ready_timeout, watch.RARELY)
+        assert self.watch.patience(self.now) <= max(SETTINGS.ready_timeout, watch.RARELY) + 1e-6  # of a sum of floats
         remedy = REMEDIES.get(self.watch.state)
         if remedy and self.trying is None and not self.ever_held:
             last = self.tries[remedy][-1] if self.tries[remedy] else None

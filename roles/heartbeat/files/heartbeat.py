@@ -4,14 +4,15 @@
 One process. It probes each camera at the camera's own moment of the interval, in a thread of its own; all that is
 known and decided is in the main thread. A remedy is a playbook, run by remedy.py beside this file in a child process.
 It reads its configuration, which start.yml writes, and the records of the experiments, nothing else.
+
+What it finds of a camera is in probe, what it makes of that in watch, what it tells in telling and people, and what it
+remembers in heartbeat_file.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import functools
-import json
 import os
 import queue
 import signal
@@ -19,104 +20,30 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
-    alert,
-    concern,
-    events,
     filling,
+    heartbeat_file,
     lock,
-    notices,
     probe,
     record,
+    steady_time,
     watch,
 )
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.camera_client import CameraClient
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import Error, from_os_error
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.heartbeat_config import Config
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.layout import Layout
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.ping import Ping
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.people import People
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.sd_notify import notify
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.telling import Telling
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.watched import Watched
 
 REMEDIES_AT_ONCE = 2
 REMEDY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "remedy.py")
 PLAYBOOKS = {watch.RESTART: "restart", watch.COLLECT: "collect"}
 ENDING = 7.0
 """Seconds that a remedy has to end in: systemd waits for ten."""
-
-
-class Config(NamedTuple):
-    """What start.yml wrote."""
-
-    path: str
-    data_dir: str
-    interval: float
-    timeout: float
-    failures: int
-    cameras: dict[str, dict[str, Any]]
-    collection: float
-    """Seconds between two collections in mid-experiment; 0 for none."""
-    alerts: str
-    """Where alerts are kept; empty for nowhere."""
-    secrets: str
-    """The file that the URL of the dead man's ping stands in."""
-
-    @classmethod
-    def read(cls, path: str) -> Config:
-        """Read it.
-
-        Raises:
-            Error: if it is missing or cannot be understood.
-        """
-        tried, advice = f"read {path}", "Run start.yml: it writes it"
-        try:
-            with open(path, "rb") as file:
-                content = json.load(file)
-            config = cls(
-                path,
-                str(content["data_dir"]),
-                float(content["interval"]),
-                float(content["timeout"]),
-                int(content["failures"]),
-                dict(content["cameras"]),
-                # What an older start.yml has not written.
-                60 * float(content.get("collection_interval") or 0),
-                str(content.get("alerts") or ""),
-                str(content.get("secrets") or ""),
-            )
-            if not (0 < config.interval < watch.HOUR and 0 < config.timeout < watch.HOUR and config.failures > 0):
-                raise ValueError
-            for name in config.cameras:
-                config.camera(name)
-                config.settings(name)
-            return config
-        except OSError as error:
-            raise Error(tried, error.strerror or str(error), advice) from None
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-            raise Error(tried, "it is torn or of another version", advice) from None
-
-    def camera(self, name: str) -> probe.Camera:
-        """Return what a probe must know of a camera."""
-        known = self.cameras[name]
-        client = CameraClient(known["host"], known["port"])
-        image_dir = str(known.get("image_dir") or ".")
-        return probe.Camera(name, known["mode"], client, known["ssh"], known["service"], image_dir)
-
-    def settings(self, name: str) -> watch.Settings:
-        """Return what a watch must know of a camera."""
-        return watch.Settings(self.interval, self.timeout, self.failures, float(self.cameras[name]["ready_timeout"]))
-
-
-class Watched(NamedTuple):
-    """A camera that is to record."""
-
-    camera: probe.Camera
-    watch: watch.Watch
-    experiment: str
-    entry: record.CameraRecord
-    until: str
-    """When the experiment ends."""
-    card: filling.Filling
 
 
 class Probed(NamedTuple):
@@ -161,12 +88,9 @@ class Heartbeat:
         self._records_at = 0.0
         self._written_at = 0.0
         self._complaints: list[str] = []
-        self._edges = concern.Edges()
-        self._unwritten = ""
-        """What kept a notice from being left, as long as it does."""
-        self._ping = Ping(say)
-        self._pinged_at = -config.interval
-        self._remembered, ended = self._memories()
+        self._telling = Telling(self.layout, say)
+        self._people = People(config, say)
+        self._remembered, ended = heartbeat_file.memories(self.layout)
         self._untold = {} if ended else dict(self._remembered)
         names = sorted(config.cameras)
         self._phases = {name: config.interval * number / len(names) for number, name in enumerate(names)}
@@ -178,9 +102,9 @@ class Heartbeat:
             now = time.monotonic()
             if now >= self._records_at:
                 self._read_records(now)
-                self._think_of_people(now)
+                self._people.think_of(self.watched, now)
                 notify("READY=1")
-                if not self.watched and not self._remedies and self._disk_is_there():
+                if not self.watched and not self._remedies and self.layout.is_there():
                     say("no experiment is being recorded: nothing to watch")
                     self._remember()
                     return 0
@@ -191,7 +115,7 @@ class Heartbeat:
         self._end_remedies()
         for each in self.watched.values():
             # What becomes of a camera from here on nobody sees, and who reads the events later should know.
-            self._tell_of_watching(each, "unwatched", "the heartbeat was asked to end", time.monotonic())
+            self._telling.watching(each, "unwatched", "the heartbeat was asked to end", time.monotonic())
         self._remember(ended=True)
         say("ended, as asked")
         return 0
@@ -244,7 +168,7 @@ class Heartbeat:
             del self._remedies[done.name]
             told = done.of.remedy_ended(now, done.helped, done.text)
         if each is not None and mine:
-            self._tell(each, told, now)
+            self._telling.happened(each, told, now)
         if told or isinstance(done, Remedied) or now >= self._written_at + self.config.interval:
             self._remember()
 
@@ -253,7 +177,7 @@ class Heartbeat:
     def _read_records(self, now: float) -> None:
         """Take in which cameras are to record."""
         self._records_at = now + self.config.interval / 4
-        if not self._disk_is_there():
+        if not self.layout.is_there():
             # A disk that was pulled out says nothing of what is to record: what was to, still is.
             self._complain([f"{self.layout.data_dir} is not there: plug the disk in, or correct wildberryeye_data_dir"])
             return
@@ -271,21 +195,18 @@ class Heartbeat:
                             f"{name}: not watched, though it is to record {found.id}: not in the inventory"
                         )
         self._complain(complaints)
-        self._tell_for_a_killed_one(records)
+        self._telling.for_a_killed_one(records, self._untold)
+        self._untold = {}
         before, after = (
             {(name, each.experiment): each for name, each in watched.items()} for watched in (self.watched, wanted)
         )
         for key in before.keys() - after.keys():
-            self._tell_of_watching(before[key], "unwatched", "it is not to record any more", now)
+            self._telling.watching(before[key], "unwatched", "it is not to record any more", now)
         for key in after.keys() - before.keys():
-            self._tell_of_watching(after[key], "watched", f"for experiment {after[key].experiment}", now)
+            self._telling.watching(after[key], "watched", f"for experiment {after[key].experiment}", now)
         self.watched = wanted
         if before.keys() != after.keys():
             self._remember()
-
-    def _disk_is_there(self) -> bool:
-        # Every start leaves this directory; the place where a disk is to be mounted may be there without the disk.
-        return os.path.isdir(self.layout.locks())
 
     def _complain(self, lines: list[str]) -> None:
         """Say what is wrong, as long as it is wrong once."""
@@ -298,25 +219,23 @@ class Heartbeat:
         before = self.watched.get(name)
         if before is not None and before.experiment == found.id:
             return before._replace(entry=entry, until=found.window_end)
-        began = self._read(entry.since or found.opened)
+        began = steady_time.read(entry.since or found.opened)
         phase = self._phase + self._phases[name]
-        new = watch.Watch(self.config.settings(name), phase, now, min(now, began))
-        card = filling.Filling()
+        state = watch.Watch(self.config.settings(name), phase, now, min(now, began))
+        new = Watched(self.config.camera(name), state, found.id, entry, found.window_end, filling.Filling())
         memory = self._remembered.pop(name, None)
         if memory is not None and memory.get("experiment") == found.id:
             try:
-                new.remember(memory, lambda at: min(now, self._read(at)))
-                if "card" in memory:
-                    card.remember(memory["card"], lambda at: min(now, self._read(at)))
+                new.remember(memory, lambda at: min(now, steady_time.read(at)))
             except (KeyError, TypeError, ValueError, OverflowError):
                 say(f"{name}: what an earlier heartbeat knew of it cannot be read")
         elif before is not None:
-            new.pictures = before.watch.pictures
-        return Watched(self.config.camera(name), new, found.id, entry, found.window_end, card)
+            state.pictures = before.watch.pictures
+        return new
 
     def _still_wanted(self, name: str, experiment: str) -> bool:
         """Tell whether the record still says, at this very moment, that the camera is to record."""
-        if not self._disk_is_there():
+        if not self.layout.is_there():
             return True
         try:
             found = record.load(self.layout, experiment)
@@ -349,7 +268,7 @@ class Heartbeat:
         name = each.camera.name
         if name in self._remedies or lock.owner(self.layout.locks(), f"camera-{name}") is not None:
             return
-        self._tell(each, each.watch.remedy_began(now, remedy), now)
+        self._telling.happened(each, each.watch.remedy_began(now, remedy), now)
         command = [sys.executable, REMEDY, PLAYBOOKS[remedy], self.config.path, name, each.experiment]
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, errors="replace"
@@ -374,122 +293,6 @@ class Heartbeat:
             except subprocess.TimeoutExpired:
                 each.process.kill()
 
-    # -- people who are not there --------------------------------------------------------------------
-
-    def _think_of_people(self, now: float) -> None:
-        """Leave a notice of what has become news, and say elsewhere that all this is alive."""
-        if self.watched and now >= self._pinged_at + self.config.interval:
-            self._pinged_at = now
-            self._ping.send(self._ping_url())
-        if not self.config.alerts or not notices.wanted(self.config.alerts):
-            return
-        there = self._disk_is_there()
-        lost = f"the data directory {self.layout.data_dir} is not there. Plug the disk in"
-        self._notice("disk/data directory", concern.Concern(not there, "is there again" if there else lost), now)
-        for name, each in self.watched.items():
-            self._notice(f"camera/{name}", concern.of_camera(each.watch, now), now)
-            self._notice(f"card/card of {name}", self._of_card(each, now), now)
-        if there:
-            self._notice("space/disk of the orchestrator", self._of_disk(now), now)
-
-    def _of_card(self, each: Watched, now: float) -> concern.Concern | None:
-        too_small = each.card.too_small(now, self._emptied(each, now))
-        full = each.card.full_at()
-        if too_small and full is not None and each.card.free is not None and each.card.rate is not None:
-            return concern.Concern(
-                True,
-                f"will be full at about {self._iso(full)[11:16]}, before it is emptied: {_gigabytes(each.card.free)}"
-                f" free, {_gigabytes(each.card.rate * watch.HOUR)} an hour. Run collect.yml before that",
-            )
-        return None if too_small is None else concern.Concern(False, "lasts until it is emptied")
-
-    def _of_disk(self, now: float) -> concern.Concern | None:
-        cards = [(each.card, self._emptied(each, now)) for each in self.watched.values() if each.card.rate is not None]
-        if not cards:
-            return None
-        try:
-            space = os.statvfs(self.layout.data_dir)
-        except OSError:
-            return None
-        free = space.f_bavail * space.f_frsize
-        coming = filling.expected(cards, now)
-        if coming > free:
-            return concern.Concern(
-                True,
-                f"will be full before all is home: about {_gigabytes(coming)} come, {_gigabytes(free)} are free."
-                f" Make room below {self.layout.data_dir}",
-            )
-        return concern.Concern(False, "has room for what comes") if filling.RELIEF * coming <= free else None
-
-    def _emptied(self, each: Watched, now: float) -> float:
-        """Return when the camera's card will be empty again: with the stop, or with the second collection from now."""
-        until = self._read(each.until)
-        return min(until, now + 2 * self.config.collection) if self.config.collection else until
-
-    def _notice(self, topic: str, found: concern.Concern | None, now: float) -> None:
-        if found is None or not self._edges.news(topic, found, now):
-            return
-        try:
-            notices.put(self.config.alerts, topic, found.bad, found.text)
-            self._unwritten = ""
-        except OSError as error:
-            # It must not end the watch; it is tried again, and said once.
-            self._edges.forget(topic)
-            wrong = f"{self.config.alerts}: no notice can be left for the alerts: {error.strerror}"
-            if wrong != self._unwritten:
-                say(wrong)
-            self._unwritten = wrong
-
-    def _ping_url(self) -> str:
-        if not self.config.secrets:
-            return ""
-        try:
-            with open(self.config.secrets, "rb") as file:
-                return str(alert.settings(json.load(file))["ping_url"])
-        except (OSError, ValueError, RecursionError):
-            # Where nobody wants one, there is no such file.
-            return ""
-
-    # -- what is told and remembered -----------------------------------------------------------------
-
-    def _tell(self, each: Watched, told: list[watch.Event], now: float) -> None:
-        name = each.camera.name
-        for event in told:
-            say(f"{name}: {event.name}: {event.text}" if event.text else f"{name}: {event.name}")
-            details: dict[str, Any] = {"text": event.text, **event.details}
-            if event.began is not None:
-                details.update(
-                    {"from": self._iso(event.began), "to": self._iso(now), "seconds": round(now - event.began)}
-                )
-            if not self._disk_is_there():
-                # Its directories would be made anew, and look like a station that records nothing.
-                continue
-            try:
-                events.append(self.layout.events(each.experiment), event.name, name, **details)
-            except OSError as error:
-                # A full disk must not end the watch.
-                say(str(from_os_error("write the events", error)))
-
-    def _tell_of_watching(self, each: Watched, event: str, text: str, now: float) -> None:
-        """Tell that a camera is watched from now on, or not any more, and until when it is known to have recorded.
-
-        One that comes back has seen nothing of the meantime yet, and may never do: a stop can be faster.
-        """
-        self._tell(each, [watch.Event(event, text, None, {"last_good": self._iso(each.watch.last_good)})], now)
-
-    def _tell_for_a_killed_one(self, records: list[record.Record]) -> None:
-        """Tell until when an earlier heartbeat, which had no time to, saw cameras that are not to record any more."""
-        for name, memory in self._untold.items():
-            for found in records:
-                entry = found.cameras.get(name) if found.id == memory.get("experiment") else None
-                if entry is not None and entry.state not in (record.EXPECTED, record.RECORDING):
-                    said = {"text": "an earlier heartbeat was killed", "last_good": memory.get("last_good")}
-                    try:
-                        events.append(self.layout.events(found.id), "unwatched", name, **said)
-                    except OSError as error:
-                        say(str(from_os_error("write the events", error)))
-        self._untold = {}
-
     def _remember(self, ended: bool = False) -> None:
         """Write what the heartbeat thinks, for status.yml and for the next heartbeat.
 
@@ -497,65 +300,11 @@ class Heartbeat:
             ended: whether it has said that it watches no more.
         """
         self._written_at = time.monotonic()
-        owner = lock.Owner.of(os.getpid(), "heartbeat")
-        cameras = {
-            name: {
-                "experiment": each.experiment,
-                "clock_offset": each.camera.client.clock_offset,
-                "free": each.card.free,
-                "card": each.card.memory(self._iso),
-                **each.watch.memory(self._iso),
-            }
-            for name, each in self.watched.items()
-        }
-        content = {
-            "format": 1,
-            "pid": owner.pid,
-            "started": owner.started,
-            "boot": owner.boot,
-            "written": events.now(),
-            "ended": ended,
-            "cameras": cameras,
-        }
-        path = self.layout.heartbeat()
+        cameras = {name: each.memory(steady_time.written) for name, each in self.watched.items()}
         try:
-            # Not synced: it is written every minute for weeks, and a card wears.
-            with open(f"{path}.tmp", "w", encoding="utf-8") as file:
-                json.dump(content, file)
-            os.replace(f"{path}.tmp", path)
+            heartbeat_file.write(self.layout, cameras, ended)
         except OSError as error:
             say(str(from_os_error("write down what is known", error)))
-
-    def _memories(self) -> tuple[dict[str, Any], bool]:
-        """Return what an earlier heartbeat knew of each camera, and whether it has said that it watches no more."""
-        try:
-            with open(self.layout.heartbeat(), encoding="utf-8") as file:
-                content = json.load(file)
-            found, ended = content["cameras"], content.get("ended") is not False
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            return {}, True
-        if not isinstance(found, dict):
-            return {}, True
-        return {name: each for name, each in found.items() if isinstance(each, dict)}, ended
-
-    def _read(self, written: str) -> float:
-        """Return a time that was written; one of before 1970 cannot be written again."""
-        return max(0.0, dt.datetime.fromisoformat(written).timestamp()) - boot()
-
-    def _iso(self, at: float) -> str:
-        return dt.datetime.fromtimestamp(at + boot()).astimezone().isoformat(timespec="seconds")
-
-
-def boot() -> float:
-    """Return what the clock on the wall is ahead of the one that never goes back, by which all is decided.
-
-    It is not the same all day: after a power cut the first one is set by the network, by hours or days.
-    """
-    return time.time() - time.monotonic()
-
-
-def _gigabytes(count: float) -> str:
-    return f"{count / 1e9:.1f} GB"
 
 
 def say(line: str) -> None:

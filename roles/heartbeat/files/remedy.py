@@ -17,6 +17,7 @@ from typing import Any
 
 import ansible_runner
 
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import processes
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.errors import one_line
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils.failure import explain, in_one_line
 
@@ -41,7 +42,7 @@ class Remedy:
         """End soon: a handler of signals."""
         self._asked = time.monotonic() if self._asked is None else self._asked
         # ansible-playbook passes it on to its workers, which have sessions of their own; once killed it could not.
-        for child in _children():
+        for child in processes.children():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(child, signal.SIGTERM)
 
@@ -102,16 +103,6 @@ class Remedy:
         if self._late or self._asked is not None:
             self.end()
         return self._asked is not None and now >= self._asked + _GRACE
-
-
-def _children() -> list[int]:
-    """Return the processes that this one has started."""
-    found = []
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        with contextlib.suppress(OSError), open(f"/proc/{name}/stat") as file:
-            if int(file.read().rpartition(")")[2].split()[1]) == os.getpid():
-                found.append(int(name))
-    return found
 
 
 def main() -> int:

@@ -25,7 +25,8 @@ function el(name, attributes = {}, ...children) {
 // The station's clock now: this device's own may be wrong.
 const now = () => Date.parse(said.now) + (performance.now() - saidAt);
 
-function span(seconds) {
+// Lengths and sizes read as in figures.py, which says them in tables and messages.
+function roughly(seconds) {
   const length = Math.max(0, seconds);
   for (const [unit, size] of [["days", 86400], ["h", 3600], ["min", 60]]) {
     if (length >= 2 * size) return `${Math.round(length / size)} ${unit}`;
@@ -33,14 +34,14 @@ function span(seconds) {
   return `${Math.round(length)} s`;
 }
 
-const ago = (iso) => span((now() - Date.parse(iso)) / 1000);
+const ago = (iso) => roughly((now() - Date.parse(iso)) / 1000);
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 // The station's local time, as it stands in what it said; with the date where that could be another day's.
 function clock(iso) {
   const near = Math.abs(Date.parse(said.now) - Date.parse(iso)) < 20 * 3600e3;
   return near ? iso.slice(11, 16) : `${Number(iso.slice(8, 10))} ${MONTHS[iso.slice(5, 7) - 1]}, ${iso.slice(11, 16)}`;
 }
-const size = (bytes) => (bytes >= 1e12 ? `${(bytes / 1e12).toFixed(1)} TB` : bytes >= 1e9 ? `${(bytes / 1e9).toFixed(bytes < 1e10 ? 1 : 0)} GB` : `${Math.round(bytes / 1e6)} MB`);
+const size = (bytes) => (bytes >= 1e12 ? `${(bytes / 1e12).toFixed(1)} TB` : bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${(bytes / 1e6).toFixed(1)} MB`);
 const count = (number) => number.toLocaleString("en").replaceAll(",", "\u202f");
 
 // Make a part of the page anew only if what it says has changed: nothing flickers, and nothing is read out again.
@@ -304,7 +305,7 @@ function showAge() {
   const away = silent > LATE;
   if (said) part("verdict", verdict(away), showVerdict);
   document.body.classList.toggle("away", away);
-  byId("fresh").textContent = said ? (silent < 2000 ? "just now" : `as it was ${span(silent / 1000)} ago`) : "";
+  byId("fresh").textContent = said ? (silent < 2000 ? "just now" : `as it was ${roughly(silent / 1000)} ago`) : "";
 }
 
 async function fetched(path) {
