@@ -30,6 +30,20 @@ rm -rf ~/.config/systemd/user/wildberryeye_* ~/.config/systemd/user/*.wants/wild
     ~/.local/share/systemd/timers/stamp-wildberryeye_* /run/user/$(id -u)/systemd/user/wildberryeye_*
 systemctl --user daemon-reload
 """
+# What is on the orchestrator besides the data: files of the user's home, told by when they last changed in any way, the
+# state of his units, and who lingers.
+AROUND = r"""
+cd; find . \( -path ./.ansible -o -path ./wildberryeye-orchestrator -o -path ./wildberryeye \) -prune -o \
+    \( -type d -printf '%p/ %m\n' -o -printf '%p %m %s %C@ %l\n' \) | sort
+systemctl --user show --property=Id,ActiveState,UnitFileState,InvocationID 'wildberryeye_*'
+ls /var/lib/systemd/linger
+"""
+# The same of a camera, less its images; what sudo leaves in a home when it is first used is not ours.
+AROUND_CAMERA = r"""
+find /etc /root "/home/$2" \( -path "$1" -o -name .ansible -o -name .sudo_as_admin_successful \) -prune -o \
+    \( -type d -printf '%p/ %u %m\n' -o -printf '%p %u %m %s %C@ %l\n' \) | sort
+systemctl show --property=Id,ActiveState,UnitFileState,InvocationID "$3" 'wildberryeye_*' polkit.service
+"""
 INVENTORY = "/home/decim/station/inventory/hosts.yml"
 DATA = "/home/decim/wildberryeye/analysis/data"
 """Where the orchestrator keeps its data, as it calls it; `Station.data` is the same from outside."""
@@ -261,6 +275,18 @@ class Station:
         for name in self.cameras:
             found.update({f"{name}:{image}": sha256 for image, sha256 in self.on_card(name).items()})
             found.update({f"{name}/{path}": "" for path in self.cameras[name].listing()})
+        return found
+
+    def everything(self) -> dict[str, str]:
+        """Return the footprint, what else a run could touch on both sides, and what the cameras were asked for."""
+        found = self.footprint()
+        found["orchestrator"] = self.orchestrator.exec("sh", "-c", AROUND, user="decim").stdout
+        for name, camera in self.cameras.items():
+            words = (camera.image_dir, camera.spec.user, camera.spec.unit)
+            found[f"{name} around"] = camera.exec("sh", "-c", AROUND_CAMERA, "sh", *words).stdout
+            asked = camera.state_dir / "requests.jsonl"
+            found[f"{name} asked"] = asked.read_text(encoding="utf-8") if asked.exists() else ""
+            found[f"{name} detects"] = str(camera.detecting())
         return found
 
 

@@ -40,18 +40,23 @@ def test_setup_shows_the_keys_that_it_pins_and_does_nothing_the_second_time(fres
 
 @pytest.mark.ci
 def test_check_and_diff_show_every_line_that_would_come_and_touch_nothing(fresh: Station) -> None:
-    before = footprint(fresh)
-    run = recap(fresh, "setup", "--check", "--diff")
-    assert changed(run) and footprint(fresh) == before
+    fresh.variables(
+        wildberryeye_collection_interval=30,
+        wildberryeye_live_page=True,
+        wildberryeye_notify_urls=["json://127.0.0.1:9"],
+    )
+    before = fresh.everything()
+    told = recap(fresh, "setup", "--check", "--diff")
+    assert changed(told) and fresh.everything() == before
     for camera in fresh.cameras.values():
         key = camera.exec("cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
-        assert lines(run, f"+{camera.address} ssh-ed25519 {key} wildberryeye-orchestrator")
-    assert "it is looked at once its host key is pinned" in run.text
+        assert lines(told, f"+{camera.address} ssh-ed25519 {key} wildberryeye-orchestrator")
+    assert "it is looked at once its host key is pinned" in told.text
     fresh.play("setup")
-    before = footprint(fresh)
+    before = fresh.everything()
     assert not changed(recap(fresh, "setup", "--check", "--diff"))
-    run = recap(fresh, "remove", "--check", "--diff")
-    assert changed(run) and lines(run, "-10.") and footprint(fresh) == before
+    told = recap(fresh, "remove", "--check", "--diff")
+    assert changed(told) and lines(told, "-10.") and fresh.everything() == before
 
 
 @pytest.mark.ci

@@ -13,7 +13,6 @@ import pytest
 
 from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import overview
 from e2e.station import Station
-from lab import Camera
 
 SOON = 10.0
 """Seconds that a person waits for the table, a dead camera or not."""
@@ -97,18 +96,13 @@ def test_a_camera_that_does_not_answer_is_a_row_within_seconds_and_the_others_ar
         revive()
 
 
-def requests(camera: Camera) -> str:
-    path = camera.state_dir / "requests.jsonl"
-    return path.read_text() if path.exists() else ""
-
-
 @pytest.mark.ci
 def test_looking_changes_nothing_and_says_the_same_to_people_and_to_programs(station: Station) -> None:
     for camera in station.cameras.values():
         # What sudo leaves in a home when it is used for the first time.
         camera.exec("touch", f"/home/{camera.spec.user}/.sudo_as_admin_successful")
         camera.exec("sh", "-c", FILLED, "sh", camera.image_dir)
-    footprint, asked = station.footprint(), [requests(camera) for camera in station.cameras.values()]
+    before = station.everything()
     found = facts(station)
     for run in (station.play("status"), station.play("status", "--check")):
         table = run.text[run.text.index("no experiment is open") :].rstrip("\n")
@@ -121,8 +115,7 @@ def test_looking_changes_nothing_and_says_the_same_to_people_and_to_programs(sta
     assert 140 <= camera["last_image"]["age"] / 60 < 142
     assert "experiments" in facts(station, "--check")
 
-    assert station.footprint() == footprint
-    assert [requests(camera) for camera in station.cameras.values()] == asked
+    assert station.everything() == before
     assert list(station.lab.home_data.iterdir()) == []
     for host in station.cameras.values():
         assert host.exec("find", "/home", "/root", "/opt", "-newer", "/run/marker").stdout == ""

@@ -26,6 +26,7 @@ from e2e.station import Station
 from lab import CameraSpec, Lab, LabError
 from lab.command import terminating
 from lab.lab import started, yaml
+from lab.podman import root
 
 SHARED = "WILDBERRYEYE_SCENARIO_LAB"
 """Environment variable that names the directory of a lab that is there already."""
@@ -189,6 +190,8 @@ def boot(directory: Path) -> Lab:
 
 class _Lab(Lab):
     def up(self) -> None:
+        # What a scenario that failed, or was broken off, had at home is in no other's way.
+        root("rm", "-rf", str(self.home_data))
         super().up()
         try:
             assert self.orchestrator is not None
