@@ -7,7 +7,12 @@ import json
 import os
 from typing import Any
 
-from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import durable, errors, user_manager
+from ansible_collections.wildberryeye.orchestrator.plugins.module_utils import (
+    durable,
+    errors,
+    heartbeat_config,
+    user_manager,
+)
 from ansible_collections.wildberryeye.orchestrator.plugins.modules.heartbeat import ARGUMENTS
 from ansible_collections.wildberryeye.orchestrator.plugins.plugin_utils.orchestrator_side import OrchestratorSideAction
 
@@ -30,6 +35,9 @@ class ActionModule(OrchestratorSideAction):
         return self._started(given) if given["state"] == "started" else self._ended(given)
 
     def _started(self, given: dict[str, Any]) -> dict[str, Any]:
+        # It would end at once, and systemd would say no more than that.
+        if wrong := heartbeat_config.out_of_range(given["config"]):
+            raise errors.Error("", wrong)
         path = os.path.expanduser(CONFIG)
         told = json.dumps(given["config"], indent=2, sort_keys=True).encode() + b"\n"
         news = durable.content(path) != told

@@ -4,11 +4,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from . import probe, watch
 from .camera_client import CameraClient
 from .errors import Error
+
+
+def out_of_range(content: Mapping[str, Any]) -> str:
+    """Return which setting no heartbeat can work with, and what it may be; empty if there is none."""
+    for name in ("interval", "timeout"):
+        if not 0 < float(content[name]) < watch.HOUR:
+            return f"wildberryeye_heartbeat_{name} is {content[name]}: set it to 1 to {watch.HOUR - 1:.0f} seconds"
+    if int(content["failures"]) < 1:
+        return f"wildberryeye_heartbeat_failures is {content['failures']}: set it to 1 or more"
+    return ""
 
 
 class Config(NamedTuple):
@@ -50,7 +61,7 @@ class Config(NamedTuple):
                 str(content.get("alerts") or ""),
                 str(content.get("secrets") or ""),
             )
-            if not (0 < config.interval < watch.HOUR and 0 < config.timeout < watch.HOUR and config.failures > 0):
+            if out_of_range(content):
                 raise ValueError
             for name in config.cameras:
                 config.camera(name)

@@ -17,7 +17,13 @@ from unit.acting import action_for
 from unit.support import tree
 
 UNIT = heartbeat.UNIT
-CONFIG: dict[str, Any] = {"data_dir": "/the data", "cameras": {"object": {"port": 5000}}}
+CONFIG: dict[str, Any] = {
+    "data_dir": "/the data",
+    "interval": 60,
+    "timeout": 15,
+    "failures": 3,
+    "cameras": {"object": {"port": 5000}},
+}
 # Notes what it is asked, knows whether the unit runs, and fails where it is told to.
 FAKE = """#!/bin/sh
 shift 2
@@ -105,6 +111,26 @@ def test_a_second_start_changes_nothing_and_leaves_the_heartbeat_at_its_work(hom
     result = start()
     assert (result["changed"], result["watching"]) == (False, True) and home.asked() == []
     assert tree(home.path / ".config") == before and home.config.stat().st_mtime_ns == written
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("interval", 3600, "wildberryeye_heartbeat_interval is 3600: set it to 1 to 3599 seconds"),
+        ("timeout", 0, "wildberryeye_heartbeat_timeout is 0: set it to 1 to 3599 seconds"),
+        ("failures", 0, "wildberryeye_heartbeat_failures is 0: set it to 1 or more"),
+    ],
+)
+def test_a_setting_that_no_heartbeat_can_work_with_is_named_and_the_one_that_watches_goes_on(
+    home: Home, setting: str, value: int, said: str, check: bool
+) -> None:
+    home.set_up()
+    start()
+    home.asked()
+    result = start(check, **{setting: value})
+    assert result["failed"] and result["msg"] == said
+    assert json.loads(home.config.read_text()) == CONFIG and home.asked() == []
 
 
 @pytest.mark.parametrize("state", ["active", "activating", "reloading", "deactivating"])
