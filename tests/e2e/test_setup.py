@@ -52,11 +52,17 @@ def test_check_and_diff_show_every_line_that_would_come_and_touch_nothing(fresh:
         key = camera.exec("cat", "/etc/ssh/ssh_host_ed25519_key.pub").stdout.split()[1]
         assert lines(told, f"+{camera.address} ssh-ed25519 {key} wildberryeye-orchestrator")
     assert "it is looked at once its host key is pinned" in told.text
-    fresh.play("setup")
+    assert written(told) == written(recap(fresh, "setup", "--diff"))
     before = fresh.everything()
     assert not changed(recap(fresh, "setup", "--check", "--diff"))
     told = recap(fresh, "remove", "--check", "--diff")
     assert changed(told) and lines(told, "-10.") and fresh.everything() == before
+    assert written(told) == written(recap(fresh, "remove", "--diff"))
+
+
+def written(run: Run) -> set[str]:
+    """Return the lines that came or went, or would; a directory that several tasks want would come with each."""
+    return {line for line in run.text.splitlines() if line[:1] in ("+", "-") and line[:3] not in ("+++", "---")}
 
 
 @pytest.mark.ci
