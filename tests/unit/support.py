@@ -375,3 +375,10 @@ def as_mended(path: Path) -> bytes:
 def public(data_dir: Path, camera: str = "object", experiment: str = EXPERIMENT) -> list[dict[str, bytes]]:
     """What a camera's public archives hold, in order of their parts."""
     return [read_archive(Path(path)) for path in Layout(str(data_dir)).archives(experiment, camera)]
+
+
+def most_memory() -> int:
+    """Return the most memory, in bytes, that this process ever had; getrusage(2) counts what its parent had, too."""
+    with open("/proc/self/status", encoding="ascii") as file:
+        (line,) = [line for line in file if line.startswith("VmHWM:")]
+    return 1024 * int(line.split()[1])
