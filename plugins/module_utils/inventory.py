@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from .errors import Error
 from .names import camera_name
 
 _GROUPS = {"object_cameras": "object", "motion_cameras": "motion"}
+_RANGES = {
+    "wildberryeye_api_port": (1, 65535),
+    "wildberryeye_ready_timeout": (1, 86400),
+    "wildberryeye_collection_timeout": (1, 86400),
+    "wildberryeye_collection_parallel": (1, 1000),
+}
+"""What a run cannot do without, from least to most; of their types, argument specifications take care."""
 
 
 def modes(cameras: Iterable[str], groups: Mapping[str, Iterable[str]]) -> dict[str, str]:
@@ -45,4 +52,15 @@ def problems(groups: Mapping[str, Iterable[str]], hostvars: Mapping[str, Mapping
         if address in addresses:
             found.append(f"{addresses[address]} and {camera} are the same machine, {address}: correct ansible_host")
         addresses[address] = camera
+        found += [f"{camera}: {problem}" for problem in _out_of_range(hostvars[camera])]
     return found
+
+
+def _out_of_range(variables: Mapping[str, Any]) -> Iterator[str]:
+    for name, (least, most) in _RANGES.items():
+        try:
+            sound = least <= float(variables.get(name, least)) <= most
+        except (TypeError, ValueError):
+            continue
+        if not sound:
+            yield f"{name} is {variables[name]}: set it to {least} to {most}"

@@ -55,3 +55,19 @@ def test_a_camera_without_an_address_goes_by_its_name() -> None:
 def test_every_problem_is_told_at_once() -> None:
     groups = {"cameras": ["a b", "c", "d", "e"], "object_cameras": ["a b", "d", "e"]}
     assert len(problems(groups, d={"ansible_host": "x"}, e={"ansible_host": "x"})) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "most"),
+    [
+        ("wildberryeye_api_port", 99999, 65535),
+        ("wildberryeye_ready_timeout", -5, 86400),
+        ("wildberryeye_collection_timeout", 0, 86400),
+        # Nobody would ever be next.
+        ("wildberryeye_collection_parallel", "0", 1000),
+    ],
+)
+def test_a_number_with_which_nothing_would_come_home_is_refused(name: str, value: object, most: int) -> None:
+    setting = {"ansible_host": "192.0.2.7", name: value}
+    assert problems(GROUPS, motion=setting) == [f"motion: {name} is {value}: set it to 1 to {most}"]
+    assert problems(GROUPS, motion={**setting, name: 1}) == problems(GROUPS, motion={**setting, name: "often"}) == []
