@@ -26,11 +26,16 @@ def recorded(station: Station) -> Station:
     station.variables(**PLACED, wildberryeye_heartbeat_interval=600)
     station.play("start")
     station.wait_for_images()
+    end_of_sight(station)
+    return station
+
+
+def end_of_sight(station: Station) -> None:
+    """Have the cameras see nothing any more: what lies on their cards is all that there will be."""
     for camera in station.cameras.values():
         camera.settings(detect_limit=0)
         camera.restart_service()
         camera.wait_port()
-    return station
 
 
 def untouched(station: Station, run: Callable[[], Run]) -> Run:
@@ -57,6 +62,32 @@ def test_a_start_that_is_looked_at_first_opens_what_was_foretold(station: Statio
     assert all("would be recording" in told.row(name) for name in station.cameras)
     station.play("start")
     assert station.experiments() == [today()]
+
+
+def test_a_start_that_is_looked_at_first_names_what_the_day_before_left_and_then_carries_it(station: Station) -> None:
+    station.variables(**PLACED, wildberryeye_heartbeat_interval=600)
+    station.at("2026-05-22 07:00:00", "start")
+    station.wait_for_images()
+    end_of_sight(station)
+    # One of them has been collected from as far as a batch; the other has it all loose.
+    station.make_batch("object")
+    left = [len(station.on_card(name)) for name in station.cameras]
+    told = untouched(station, lambda: station.at("2026-05-23 07:00:00", "start", "--check"))
+    assert all("would be recording" in told.row(name) for name in station.cameras)
+    assert [int(images) for images, *_unused in carried(told, station)] == left
+    # By what each of the two steps says, too.
+    assert "object: 1 image of 2026-05-22 would be set aside" in told.text
+    assert f"object: would carry {left[0] - 1} images home that lie set aside" in told.text
+    done = station.at("2026-05-23 07:00:00", "start")
+    assert [each[:2] for each in carried(told, station)] == [each[:2] for each in carried(done, station)]
+    for name, images in zip(station.cameras, left, strict=True):
+        assert [len(archive) for archive in station.archives(name).values()] == [images]
+        assert list(station.archives(name)) == [f"{name}_2026-05-22.zip"]
+    for run in (told, done):
+        assert "experiment 2026-05-23" in run.text
+        assert "2026-05-22/report.html" in run.text.splitlines()[-1]
+        assert "no data package" in run.text
+    assert not list(station.data.glob("*/datapackage.json"))
 
 
 def test_a_restart_that_is_looked_at_first_restarts_nothing(recorded: Station) -> None:
