@@ -274,7 +274,9 @@ class Book:
         found = self._find(self._chosen())
         if found is not None:
             self._failures(found)
-        return {**self._result(found), "msg": f"failed: {', '.join(self.params['failures']) or 'none'}"}
+        # What would have been opened has no record in check mode; the steps that follow are told its id all the same.
+        named = {"id": found.id if found else self.wanted or ""}
+        return {**self._result(found), **named, "msg": f"failed: {', '.join(self.params['failures']) or 'none'}"}
 
     def closing(self) -> dict[str, Any]:
         """Mark as closing."""

@@ -392,6 +392,8 @@ def test_check_mode_names_the_experiment_that_a_start_would_end_and_report_on(
     station.begin()
     # The card still says what it records.
     home = {"object": EXPERIMENT, "motion": EXPERIMENT}
+    # As a start does, which hands on what each step answers.
+    assert station.run("noted", check=True, id=wanted).ok()["id"] == wanted
     assert station.run("closed", check=True, id=wanted, home=home).ok()["settled"] == settled
     assert station.run("closed", check=True, id=wanted, home={}).ok()["settled"] == []
     station.ok("closing")
