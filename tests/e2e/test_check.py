@@ -12,6 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from e2e.station import Run, Station, today
+from e2e.watching import heartbeat_says
+from lab import wait_until
 
 pytestmark = pytest.mark.ci
 
@@ -31,7 +33,9 @@ def recorded(station: Station) -> Station:
 
 
 def end_of_sight(station: Station) -> None:
-    """Have the cameras see nothing any more: what lies on their cards is all that there will be."""
+    """Have the cameras see nothing any more, once the heartbeat has looked: what lies there is all that there will be."""
+    looked = "the heartbeat has looked at all cameras"
+    wait_until(lambda: all(heartbeat_says(station, name) for name in station.cameras), looked, 60)
     for camera in station.cameras.values():
         camera.settings(detect_limit=0)
         camera.restart_service()
@@ -106,6 +110,15 @@ def test_what_would_be_carried_home_is_what_is_then_carried(recorded: Station, p
     (path,) = recorded.data.glob("*/report.html")
     for run in (told, done):
         assert f"{path.parent.name}/report.html" in run.text and "data package" in run.text
+
+
+def test_a_collection_that_is_looked_at_first_counts_once_what_a_failed_stop_left(recorded: Station) -> None:
+    recorded.play("stop", "-e", "wildberryeye_image_dir=/nowhere", status=2)
+    told = untouched(recorded, lambda: recorded.play("collect", "--check"))
+    done = recorded.play("collect")
+    recorded.assert_all_home()
+    assert [each[:2] for each in carried(told, recorded)] == [each[:2] for each in carried(done, recorded)]
+    assert [int(each[0]) for each in carried(told, recorded)] == [len(recorded.home(name)) for name in recorded.cameras]
 
 
 @pytest.mark.parametrize(("playbook", "made"), [("report", "report.html"), ("camtrap_dp", "datapackage.json")])
