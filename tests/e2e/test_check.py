@@ -33,7 +33,7 @@ def recorded(station: Station) -> Station:
 
 
 def end_of_sight(station: Station) -> None:
-    """Have the cameras see nothing any more, once the heartbeat has looked: what lies there is all that there will be."""
+    """Have the cameras see nothing any more, once the heartbeat has looked: all that there will be lies there."""
     looked = "the heartbeat has looked at all cameras"
     wait_until(lambda: all(heartbeat_says(station, name) for name in station.cameras), looked, 60)
     for camera in station.cameras.values():
