@@ -274,7 +274,9 @@ class Book:
         found = self._find(self._chosen())
         if found is not None:
             self._failures(found)
-        return {**self._result(found), "msg": f"failed: {', '.join(self.params['failures']) or 'none'}"}
+        # What would have been opened has no record in check mode; the steps that follow are told its id all the same.
+        named = {"id": found.id if found else self.wanted or ""}
+        return {**self._result(found), **named, "msg": f"failed: {', '.join(self.params['failures']) or 'none'}"}
 
     def closing(self) -> dict[str, Any]:
         """Mark as closing."""
@@ -311,7 +313,9 @@ class Book:
         if found is not None:
             self._failures(found)
         wrong = dict(self.merged.wrong)
-        if not self.check:
+        if self.check:
+            self.settled |= self._foreseen(begins=found is None and bool(self.wanted))
+        else:
             for each, name in settled(self.records, self.params):
                 # What is wrong with one archive keeps no other camera from being home.
                 try:
@@ -338,6 +342,22 @@ class Book:
         said = f"experiment {found.id}" if found else "no experiment is open"
         idle = self.scheduled and not any(camera["recording_in"] for camera in result["cameras"].values())
         return {**result, "idle": idle, "msg": "nothing is being recorded: no camera is touched" if idle else said}
+
+    def _foreseen(self, begins: bool) -> set[str]:
+        """Return the experiments of which something would have come home for good.
+
+        Args:
+            begins: whether the run is a start that would have opened an experiment, and closed those before it.
+        """
+        if begins:
+            experiment.close(self.records, self.cameras)
+        # What their cards say now is not asked: no camera would be recording for a closing experiment by then.
+        return {
+            found.id
+            for found in self.records
+            for name, entry in found.cameras.items()
+            if name in self.params["home"] and entry.state == record.CLOSING
+        }
 
     def _note_home(self, found: Record, name: str) -> None:
         entry = found.cameras.get(name)

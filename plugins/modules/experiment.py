@@ -159,7 +159,9 @@ not_archived:
   type: dict
   returned: O(state=closed)
 settled:
-  description: Ids of the experiments of which a camera's images are all home now, or are waited for no longer, sorted.
+  description:
+    - Ids of the experiments of which a camera's images are all home now, or are waited for no longer, sorted.
+    - In check mode, of those that have ended, or that a start would end, and of which this would be so.
   type: list
   elements: str
   returned: O(state=closed)

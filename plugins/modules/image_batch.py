@@ -158,7 +158,9 @@ def _ready(card: Card, params: dict[str, Any], check: bool) -> dict[str, Any]:
             **found,
             **foreign(loose),
             "label": card.label() or "",
-            "msg": f"would carry {figures.images(count)} home",
+            "msg": f"would carry {figures.images(count)} home"
+            # Another step says what it would set aside before this one: in check mode, that lies loose still.
+            + (" that lie set aside" if params["set_aside"] == "none" else ""),
         }
     batch.mend(card)
     # Only as long as it takes to rename: a restart does not wait until the batches are read.

@@ -12,6 +12,8 @@ from collections.abc import Callable
 import pytest
 
 from e2e.station import Run, Station, today
+from e2e.watching import heartbeat_says
+from lab import wait_until
 
 pytestmark = pytest.mark.ci
 
@@ -26,11 +28,18 @@ def recorded(station: Station) -> Station:
     station.variables(**PLACED, wildberryeye_heartbeat_interval=600)
     station.play("start")
     station.wait_for_images()
+    end_of_sight(station)
+    return station
+
+
+def end_of_sight(station: Station) -> None:
+    """Have the cameras see nothing any more, once the heartbeat has looked: all that there will be lies there."""
+    looked = "the heartbeat has looked at all cameras"
+    wait_until(lambda: all(heartbeat_says(station, name) for name in station.cameras), looked, 60)
     for camera in station.cameras.values():
         camera.settings(detect_limit=0)
         camera.restart_service()
         camera.wait_port()
-    return station
 
 
 def untouched(station: Station, run: Callable[[], Run]) -> Run:
@@ -59,6 +68,32 @@ def test_a_start_that_is_looked_at_first_opens_what_was_foretold(station: Statio
     assert station.experiments() == [today()]
 
 
+def test_a_start_that_is_looked_at_first_names_what_the_day_before_left_and_then_carries_it(station: Station) -> None:
+    station.variables(**PLACED, wildberryeye_heartbeat_interval=600)
+    station.at("2026-05-22 07:00:00", "start")
+    station.wait_for_images()
+    end_of_sight(station)
+    # One of them has been collected from as far as a batch; the other has it all loose.
+    station.make_batch("object")
+    left = [len(station.on_card(name)) for name in station.cameras]
+    told = untouched(station, lambda: station.at("2026-05-23 07:00:00", "start", "--check"))
+    assert all("would be recording" in told.row(name) for name in station.cameras)
+    assert [int(images) for images, *_unused in carried(told, station)] == left
+    # By what each of the two steps says, too.
+    assert "object: 1 image of 2026-05-22 would be set aside" in told.text
+    assert f"object: would carry {left[0] - 1} images home that lie set aside" in told.text
+    done = station.at("2026-05-23 07:00:00", "start")
+    assert [each[:2] for each in carried(told, station)] == [each[:2] for each in carried(done, station)]
+    for name, images in zip(station.cameras, left, strict=True):
+        assert [len(archive) for archive in station.archives(name).values()] == [images]
+        assert list(station.archives(name)) == [f"{name}_2026-05-22.zip"]
+    for run in (told, done):
+        assert "experiment 2026-05-23" in run.text
+        assert "2026-05-22/report.html" in run.text.splitlines()[-1]
+        assert "no data package" in run.text
+    assert not list(station.data.glob("*/datapackage.json"))
+
+
 def test_a_restart_that_is_looked_at_first_restarts_nothing(recorded: Station) -> None:
     told = untouched(recorded, lambda: recorded.play("restart", "--check", "--limit", "object"))
     assert "would be recording" in told.row("object")
@@ -75,6 +110,15 @@ def test_what_would_be_carried_home_is_what_is_then_carried(recorded: Station, p
     (path,) = recorded.data.glob("*/report.html")
     for run in (told, done):
         assert f"{path.parent.name}/report.html" in run.text and "data package" in run.text
+
+
+def test_a_collection_that_is_looked_at_first_counts_once_what_a_failed_stop_left(recorded: Station) -> None:
+    recorded.play("stop", "-e", "wildberryeye_image_dir=/nowhere", status=2)
+    told = untouched(recorded, lambda: recorded.play("collect", "--check"))
+    done = recorded.play("collect")
+    recorded.assert_all_home()
+    assert [each[:2] for each in carried(told, recorded)] == [each[:2] for each in carried(done, recorded)]
+    assert [int(each[0]) for each in carried(told, recorded)] == [len(recorded.home(name)) for name in recorded.cameras]
 
 
 @pytest.mark.parametrize(("playbook", "made"), [("report", "report.html"), ("camtrap_dp", "datapackage.json")])

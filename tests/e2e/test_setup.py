@@ -53,6 +53,9 @@ def test_check_and_diff_show_every_line_that_would_come_and_touch_nothing(fresh:
         assert lines(told, f"+{camera.address} ssh-ed25519 {key} wildberryeye-orchestrator")
     assert "it is looked at once its host key is pinned" in told.text
     assert written(told) == written(recap(fresh, "setup", "--diff"))
+    show = ("sh", "-c", "cat ~/.config/systemd/user/wildberryeye_*.timer")
+    timers = [line for line in fresh.orchestrator.exec(*show, user="decim").stdout.splitlines() if line]
+    assert timers and all(lines(told, f"+{line}") for line in timers)
     before = fresh.everything()
     assert not changed(recap(fresh, "setup", "--check", "--diff"))
     told = recap(fresh, "remove", "--check", "--diff")

@@ -378,6 +378,29 @@ def test_check_mode_writes_nothing_in_mid_experiment(station: Station, state: st
 
 
 @pytest.mark.parametrize(
+    ("wanted", "settled"),
+    [
+        # A collection in mid-experiment, and a start that resumes it: it goes on.
+        (EXPERIMENT, []),
+        # A start that would open the next one.
+        ("2026-05-23", [EXPERIMENT]),
+    ],
+)
+def test_check_mode_names_the_experiment_that_a_start_would_end_and_report_on(
+    station: Station, wanted: str, settled: list[str]
+) -> None:
+    station.begin()
+    # The card still says what it records.
+    home = {"object": EXPERIMENT, "motion": EXPERIMENT}
+    # As a start does, which hands on what each step answers.
+    assert station.run("noted", check=True, id=wanted).ok()["id"] == wanted
+    assert station.run("closed", check=True, id=wanted, home=home).ok()["settled"] == settled
+    assert station.run("closed", check=True, id=wanted, home={}).ok()["settled"] == []
+    station.ok("closing")
+    assert station.run("closed", check=True, id=EXPERIMENT, home=home).ok()["settled"] == [EXPERIMENT]
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
         ({"id": "../x"}, "experiment's id"),
