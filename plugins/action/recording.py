@@ -37,7 +37,7 @@ class ActionModule(CameraSideAction):
             raise Error(
                 "make the camera record",
                 "no experiment is being recorded with it",
-                "Run playbooks/start.yml to begin one",
+                "Run start.yml to begin one",
             )
         client = CameraClient(given["host"], given["port"])
         if self._task.check_mode:

@@ -30,7 +30,7 @@ _KNOWN = (
     _Known(
         r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed|No .* host key is known",
         "its host key is not the one that is known",
-        "If it was reinstalled, remove the old key with 'ssh-keygen -R ADDRESS' and log in once by hand;"
+        "Only if it was reinstalled, run 'ssh-keygen -R ADDRESS', then setup.yml;"
         " if not, somebody else answers at its address",
     ),
     _Known(

@@ -5,6 +5,7 @@
 <data_dir>/<experiment>/<camera>/<camera>_<experiment>.zip, …_part2.zip     what people open
 <data_dir>/<experiment>/<camera>/receipts/<batch>.json
 <data_dir>/<experiment>/<camera>/parts/together.zip                         verified, takes in each new part
+<data_dir>/<experiment>/<camera>/parts/together.zip.tail                    how it ended before what it takes in now
 <data_dir>/<experiment>/<camera>/parts/<batch>-<manifest>.zip               verified, not yet taken in
 <data_dir>/.incoming/<camera>/<experiment>/<batch>{.manifest,.zip,/}        as it came, unverified
 <data_dir>/.locks/<name>

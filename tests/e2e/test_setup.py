@@ -90,7 +90,7 @@ def test_remove_refuses_while_an_experiment_is_recorded(fresh: Station) -> None:
     fresh.play("start", "-e", "wildberryeye_experiment=day")
     before = footprint(fresh)
     run = fresh.play("remove", status=2)
-    assert lines(run, "day is being recorded: end it with playbooks/stop.yml first") and footprint(fresh) == before
+    assert lines(run, "day is being recorded: end it with stop.yml first") and footprint(fresh) == before
     fresh.play("stop")
 
 
