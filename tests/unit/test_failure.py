@@ -25,7 +25,7 @@ SAID = [
         "host key is not the one that is known",
         "ssh-keygen -R",
     ),
-    ("No ED25519 host key is known for 192.0.2.1", "host key", "log in once"),
+    ("No ED25519 host key is known for 192.0.2.1", "host key", "then setup.yml"),
     ("eye@192.0.2.1: Permission denied (publickey,password).", "SSH refused user or key", "ssh-copy-id"),
     ("no such identity: /home/decim/.ssh/x: No such file", "SSH key cannot be read", "private_key_file"),
     ('Load key "/x": error in libcrypto', "SSH key cannot be read", "private_key_file"),

@@ -183,7 +183,7 @@ def test_a_stop_tells_the_camera_whether_the_api_has_stopped_detection(
 def test_without_an_experiment_nothing_is_recorded_and_nobody_is_asked(record: Recorder, camera: Lab) -> None:
     camera.start()
     result = record(There(), experiment="")
-    assert result["failed"] and "playbooks/start.yml" in result["msg"] and camera.lines("requests") == []
+    assert result["failed"] and "Run start.yml" in result["msg"] and camera.lines("requests") == []
 
 
 @pytest.mark.parametrize("state", ["recording", "restarted", "idle"])
