@@ -6,10 +6,14 @@ from __future__ import annotations
 import datetime as dt
 import time
 
+_APART = 0.01
+"""Seconds by which both clocks may have run apart since a time was read: a time server slews one by 0.5 ms a second."""
+
 
 def written(at: float) -> str:
     """Return `at`, in seconds of `time.monotonic`, as local time with its offset, in ISO 8601."""
-    return dt.datetime.fromtimestamp(at + _boot()).astimezone().isoformat(timespec="seconds")
+    # A whole second, as it is read back, must not become the one before.
+    return dt.datetime.fromtimestamp(at + _boot() + _APART).astimezone().isoformat(timespec="seconds")
 
 
 def read(text: str) -> float:

@@ -100,7 +100,7 @@ def test_one_that_comes_back_tells_until_when_the_camera_was_seen_to_record_and_
     station.start()
     wait_for(lambda: len(watched(station)) == 2)
     assert seen <= watched(station)[1]["last_good"]
-    assert dt.datetime.fromisoformat(watched(station)[1]["last_good"]).timestamp() <= killed
+    assert dt.datetime.fromisoformat(watched(station)[1]["last_good"]).timestamp() <= killed + 0.01  # of two clocks
     station.decide(record.CLOSING)
     assert station.ends() == 0
     assert watched(station, "unwatched")[0]["last_good"] == watched(station)[1]["last_good"]
