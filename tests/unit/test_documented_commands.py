@@ -149,8 +149,8 @@ def test_a_playbook_is_there_and_takes_what_it_is_given(call: str) -> None:
         pytest.skip("comes with AWX")
     words = call.split()
     judge(dict(word.split("=", 1) for before, word in itertools.pairwise(words) if before == "-e"))
-    # As a person has it; ansible-test has settings of its own.
-    listed = run(*words, "--list-hosts", "--list-tasks", ANSIBLE_CONFIG=str(ROOT / "ansible.cfg"))
+    # As a person has it; ansible-test has an inventory of its own.
+    listed = run(*words, "--list-hosts", "--list-tasks", ANSIBLE_INVENTORY=str(ROOT / "inventory" / "hosts.yml"))
     assert "hosts (" in listed and "hosts (0)" not in listed
 
 
