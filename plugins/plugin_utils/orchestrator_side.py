@@ -36,4 +36,4 @@ class OrchestratorSideAction(ActionBase):  # type: ignore[misc]  # ansible-core 
 
     def tried(self, given: dict[str, Any]) -> str:
         """Return what `work` does, for errors of the operating system."""
-        raise NotImplementedError
+        raise NotImplementedError  # it goes with `work`
